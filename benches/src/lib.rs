@@ -1,0 +1,1 @@
+//! Questions about speed, each answered beside a bare loop.

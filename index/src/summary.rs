@@ -1,0 +1,86 @@
+use std::sync::Arc;
+
+use agenttracer_model::taxonomy::{FailureType, RunStatus};
+use agenttracer_model::{Digest, Metadata, Position, Timestamp};
+use uuid::Uuid;
+
+/// What a list page shows and a filter asks of a run: its view without children.
+///
+/// Names that repeat from run to run are shared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSummary {
+    /// The run.
+    pub run_id: Uuid,
+    /// Its agent.
+    pub agent_id: Arc<str>,
+    /// Its agent's version.
+    pub agent_version: Arc<str>,
+    /// Where it ran.
+    pub environment: Arc<str>,
+    /// How it stands.
+    pub status: RunStatus,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When the server first took it in.
+    pub created_at: Timestamp,
+    /// `ended_at - started_at`, in whole ms.
+    pub duration_ms: Option<u64>,
+    /// The run that started it.
+    pub parent_run_id: Option<Uuid>,
+    /// The step that started it.
+    pub parent_step_id: Option<Uuid>,
+    /// Its conversation.
+    pub session_id: Option<Arc<str>>,
+    /// Its trace.
+    pub trace_id: Option<Arc<str>>,
+    /// Facts of the run itself.
+    pub metadata: Metadata,
+    /// How many values the privacy rules removed.
+    pub removed_count: u32,
+    /// How many steps it has, by type in the order of `StepType::ALL`.
+    pub steps_by_type: [u32; 5],
+    /// Sum of its steps' `latency_ms`; saturates.
+    pub step_latency_ms: u64,
+    /// How many steps are a second or later attempt of their operation.
+    pub retry_count: u32,
+    /// The distinct names of its steps, sorted.
+    pub step_names: Vec<Arc<str>>,
+    /// Its failures, in the order of the view.
+    pub failures: Vec<FailureSummary>,
+    /// How many decisions it has.
+    pub decision_count: u32,
+    /// How many quality signals it has.
+    pub signal_count: u32,
+    /// How many of them ask for attention.
+    pub attention_count: u32,
+    /// The content digest of a run that arrived whole.
+    pub digest: Option<Digest>,
+    /// The first positions of the batches that hold the run, ascending; the first is the run's `position`.
+    pub batches: Vec<Position>,
+}
+
+/// A failure, as filters and statistics see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureSummary {
+    /// Its type.
+    pub failure_type: FailureType,
+    /// Its code.
+    pub failure_code: Arc<str>,
+}
+
+impl RunSummary {
+    /// The run's position: that of its first record.
+    ///
+    /// # Panics
+    /// Never: a run has at least one batch.
+    pub fn position(&self) -> Position {
+        self.batches[0]
+    }
+
+    /// How many steps it has.
+    pub fn step_count(&self) -> u32 {
+        self.steps_by_type.iter().sum()
+    }
+}

@@ -1,0 +1,24 @@
+//! What a run is: types, taxonomies, privacy rules, the content digest and the fold of events into a run view.
+//!
+//! This crate knows no disk, no network and no clock: everything in it is a pure function of its arguments.
+#![forbid(unsafe_code)]
+
+mod digest;
+mod event;
+mod fold;
+mod position;
+mod problem;
+mod run;
+pub mod taxonomy;
+mod time;
+mod value;
+mod view;
+
+pub use digest::Digest;
+pub use event::{Event, RunBatch, RunEnded, RunStarted, TimedEvent};
+pub use position::Position;
+pub use problem::{FieldError, Loc, Problem};
+pub use run::{Decision, Failure, Run, Signal, Step};
+pub use time::Timestamp;
+pub use value::{Metadata, Value};
+pub use view::{DecisionView, FailureView, RunView, SignalView, StepView};

@@ -1,0 +1,1 @@
+//! The read side: filters, pages, cursors, aggregates, and its routes.

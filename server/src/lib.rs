@@ -1,0 +1,1 @@
+//! Puts the halves together: configuration, listeners, metrics, shutdown.

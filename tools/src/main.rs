@@ -1,0 +1,3 @@
+//! `agenttracer`: the server and every offline tool.
+
+fn main() {}
