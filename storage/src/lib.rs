@@ -6,6 +6,8 @@
 pub mod disk;
 mod error;
 mod log;
+#[cfg_attr(not(test), expect(dead_code, reason = "for the real disk"))]
+mod mmap;
 pub mod record;
 
 pub use error::{AppendError, Damage, OpenError, ReadError, SubmitError};
