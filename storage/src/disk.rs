@@ -8,12 +8,16 @@ use std::sync::Arc;
 
 use agenttracer_model::Timestamp;
 
+mod real;
+
+pub use real::{RealDisk, SystemClock};
+
 /// A file system.
 ///
 /// Names are data too: after [`create`](Disk::create), [`rename`](Disk::rename) and [`remove`](Disk::remove) a crash
 /// can undo the change until [`sync_dir`](Disk::sync_dir) of the directory returned.
 pub trait Disk: Send + Sync + 'static {
-    /// Creates a directory and its parents; nothing happens when it is there.
+    /// Creates a directory and its parents, durably; nothing happens when it is there.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// The names and lengths of the files in a directory, sorted by name; directories in it are left out.
     fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>>;
