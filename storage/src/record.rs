@@ -1,59 +1,65 @@
 //! The bytes of a batch's records.
+//!
+//! # Format
+//!
+//! A payload is a head and then the records, one behind the other, up to its end. Numbers in the head are
+//! little-endian; everything behind it is `bincode` 2 in one pinned configuration ([codec 1](CODEC)).
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 1 | codec: 1 |
+//! | 1 | 1 | flags: bit 0 = the records are a run that arrived whole; the others are 0 |
+//! | 2 | 16 | run id |
+//! | 18 | 8 | base time, microseconds since 1970 (i64); other times are stored as the distance to it |
+//! | 26 | | records |
+//!
+//! | record | |
+//! |---|---|
+//! | varint | length of what follows |
+//! | 1 byte | kind; bit 7 = a time follows the version |
+//! | 1 byte | schema version of the body: 1 |
+//! | varint, zigzag | the event's time, if bit 7 of the kind is set |
+//! | | body, see `record/stored.rs`; metadata stands last in it with its length in front |
+//!
+//! # Reading
+//!
+//! Decoding is total: whatever the bytes are, it gives records or a [`DecodeError`], never a panic, and it allocates
+//! nothing in advance that the input does not already pay for.
 
-use agenttracer_model::{Metadata, Position, Run, RunBatch, TimedEvent, Timestamp};
+mod decode;
+mod encode;
+mod metadata;
+mod stored;
+
+use agenttracer_model::taxonomy::{FailureType, ReasonCode, RunStatus, SignalCode, StepStatus, StepType};
+use agenttracer_model::{Digest, Position, Timestamp};
 use uuid::Uuid;
 
-use crate::{Batch, StoredBatch};
+pub use decode::{Records, decode};
+pub use encode::{encode_events, encode_run};
+pub use metadata::MetadataRef;
 
-/// Encodes a run that arrived whole as one batch: the same records as `Run::into_events`, without building them.
-pub fn encode_run(run: &Run, received_at: Timestamp) -> Batch {
-    let _ = (run, received_at);
-    unimplemented!("comes with the codec")
-}
+/// The id of the one codec that is written: the stored structs of version 1 in [`CONFIG`].
+const CODEC: u8 = 1;
 
-/// Encodes some events of one run as one batch.
-pub fn encode_events(run_id: Uuid, events: &[TimedEvent], received_at: Timestamp) -> Batch {
-    let _ = (run_id, events, received_at);
-    unimplemented!("comes with the codec")
-}
+/// The bytes of a payload before its first record.
+const HEAD_LEN: usize = 26;
 
-/// Decodes a whole batch into owned events.
-///
-/// # Errors
-/// When the bytes are not what the writer writes: the frame's CRC held, so this is a fault of a program, not a disk.
-pub fn decode(batch: &StoredBatch) -> Result<RunBatch, DecodeError> {
-    let _ = batch;
-    unimplemented!("comes with the codec")
-}
+/// Flag: the records are a run that arrived whole.
+const WHOLE: u8 = 1;
 
-/// The records of a batch, borrowed from its bytes; metadata is not decoded unless asked for.
-pub struct Records<'a> {
-    /// The run that all the records belong to.
-    pub run_id: Uuid,
-    /// Whether they are a run that arrived whole.
-    pub whole: bool,
-    #[expect(dead_code, reason = "comes with the codec")]
-    rest: &'a [u8],
-}
+/// Bit of the kind: the event's time stands behind the version.
+const TIMED: u8 = 0x80;
 
-impl<'a> Records<'a> {
-    /// Reads the head of a batch's payload.
-    ///
-    /// # Errors
-    /// As for [`decode`].
-    pub fn new(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let _ = payload;
-        unimplemented!("comes with the codec")
-    }
-}
+/// The schema version of every body that is written.
+const VERSION: u8 = 1;
 
-impl<'a> Iterator for Records<'a> {
-    type Item = Result<RecordRef<'a>, DecodeError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        unimplemented!("comes with the codec")
-    }
-}
+/// The one configuration of bincode. The limit is the largest frame: no container can claim more.
+const CONFIG: bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<{ 16 << 20 }>,
+> = bincode::config::standard().with_limit();
 
 /// One record, borrowed: the parts of it that projections read. Fields mean what they mean in `agenttracer_model`.
 #[expect(missing_docs, reason = "the fields are those of agenttracer_model")]
@@ -75,30 +81,30 @@ pub enum RecordRef<'a> {
     FailureRecorded {
         failure_id: Uuid,
         step_id: Option<Uuid>,
-        failure_type: agenttracer_model::taxonomy::FailureType,
+        failure_type: FailureType,
         failure_code: &'a str,
         message: &'a str,
     },
     DecisionRecorded {
         decision_id: Uuid,
         step_id: Option<Uuid>,
-        reason: agenttracer_model::taxonomy::ReasonCode,
+        reason: ReasonCode,
         selected: &'a str,
         confidence: Option<f64>,
     },
     SignalRecorded {
         signal_id: Uuid,
         step_id: Option<Uuid>,
-        code: agenttracer_model::taxonomy::SignalCode,
+        code: SignalCode,
         value: bool,
         weight: Option<f64>,
     },
     Heartbeat,
     RunEnded {
-        status: agenttracer_model::taxonomy::RunStatus,
+        status: RunStatus,
         ended_at: Option<Timestamp>,
         removed_count: u32,
-        digest: Option<agenttracer_model::Digest>,
+        digest: Option<Digest>,
     },
     RunAbandoned,
     RunErased,
@@ -110,12 +116,12 @@ pub enum RecordRef<'a> {
 pub struct StepRef<'a> {
     pub step_id: Uuid,
     pub seq: u32,
-    pub step_type: agenttracer_model::taxonomy::StepType,
+    pub step_type: StepType,
     pub name: &'a str,
     pub latency_ms: u64,
     pub started_at: Timestamp,
     pub ended_at: Timestamp,
-    pub status: agenttracer_model::taxonomy::StepStatus,
+    pub status: StepStatus,
     pub error_code: Option<&'a str>,
     pub parent_step_id: Option<Uuid>,
     pub attempt: Option<u32>,
@@ -123,29 +129,18 @@ pub struct StepRef<'a> {
     pub metadata: MetadataRef<'a>,
 }
 
-/// Metadata that was not decoded yet.
-#[derive(Clone, Copy, Debug)]
-pub struct MetadataRef<'a>(pub(crate) &'a [u8]);
-
-impl MetadataRef<'_> {
-    /// Decodes it.
-    ///
-    /// # Errors
-    /// As for [`decode`].
-    pub fn decode(&self) -> Result<Metadata, DecodeError> {
-        let _ = self.0;
-        unimplemented!("comes with the codec")
-    }
-}
-
-/// A batch whose CRC held, but whose bytes are not those of a batch.
+/// A batch whose CRC held, but whose bytes are not those of a batch: a fault of a program, not of a disk. It never
+/// quotes what it found in a string.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("record {record} of the batch at position {position}: {what}")]
 pub struct DecodeError {
-    /// The batch.
+    /// The batch; 0 when it was read from a bare payload, which does not know its place.
     pub position: Position,
     /// The record in it, 0-based.
     pub record: u32,
     /// What is wrong.
     pub what: String,
 }
+
+#[cfg(test)]
+mod tests;
