@@ -82,7 +82,7 @@ impl Disk for RealDisk {
     }
 
     fn map(&self, path: &Path) -> io::Result<Mapping> {
-        Ok(Mapping::new(std::fs::read(path)?))
+        crate::mmap::map(&File::open(path)?)
     }
 
     /// The file holds this process's id as text, for people; what counts is the lock on it.
