@@ -6,6 +6,7 @@
 mod digest;
 mod event;
 mod fold;
+pub mod lenient;
 mod position;
 mod problem;
 mod run;
