@@ -6,9 +6,10 @@
 pub mod disk;
 mod error;
 mod log;
-#[cfg_attr(not(test), expect(dead_code, reason = "for the real disk"))]
+mod memory;
 mod mmap;
 pub mod record;
 
 pub use error::{AppendError, Damage, OpenError, ReadError, SubmitError};
 pub use log::{Batch, Committed, Follower, Health, Log, Payload, StoredBatch, SyncMode, Ticket};
+pub use memory::MemoryLog;
