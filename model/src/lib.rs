@@ -10,6 +10,8 @@ pub mod lenient;
 mod position;
 mod problem;
 mod run;
+#[cfg(any(test, feature = "sample"))]
+pub mod sample;
 pub mod taxonomy;
 mod time;
 mod value;
