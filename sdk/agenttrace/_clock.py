@@ -1,0 +1,40 @@
+"""Time, behind a protocol, so that a test can hold it still."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import datetime, timezone
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the SDK asks of time."""
+
+    def now(self) -> datetime:
+        """The time of day, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment; never goes back."""
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
+        """Waits until `condition`, which the caller holds, is notified or `timeout_s` has passed.
+
+        It may return early: the caller looks again at what it waits for.
+        """
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        """The time of day, in UTC."""
+        return datetime.now(timezone.utc)
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment; never goes back."""
+        return time.monotonic()
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
+        """Waits for a notification, at most `timeout_s`."""
+        condition.wait(timeout_s)
