@@ -3,8 +3,17 @@
 //! Everything here can be deleted and rebuilt from the log. This crate knows no HTTP and nothing of ingest.
 #![forbid(unsafe_code)]
 
+pub mod cold;
+mod error;
 pub mod filter;
+mod hot;
+mod mask;
+mod run_ids;
+mod snapshot;
+mod stored;
 mod summary;
 
+pub use error::IndexError;
 pub use filter::Filter;
+pub use snapshot::Snapshot;
 pub use summary::{FailureSummary, RunSummary};

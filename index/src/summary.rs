@@ -84,3 +84,39 @@ impl RunSummary {
         self.steps_by_type.iter().sum()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A small successful run of two steps, different for each `n`: a later one started later.
+    pub(crate) fn run(n: u64) -> RunSummary {
+        RunSummary {
+            run_id: Uuid::from_u128(0x1000 + u128::from(n)),
+            agent_id: "support".into(),
+            agent_version: "v1".into(),
+            environment: "production".into(),
+            status: RunStatus::Success,
+            started_at: Timestamp::from_micros(1_700_000_000_000_000 + n as i64 * 1_000_000),
+            ended_at: None,
+            created_at: Timestamp::from_micros(1_700_000_000_500_000 + n as i64 * 1_000_000),
+            duration_ms: None,
+            parent_run_id: None,
+            parent_step_id: None,
+            session_id: None,
+            trace_id: None,
+            metadata: Metadata::default(),
+            removed_count: 0,
+            steps_by_type: [1, 0, 1, 0, 0],
+            step_latency_ms: 30,
+            retry_count: 0,
+            step_names: vec!["analyze".into(), "billing_api".into()],
+            failures: Vec::new(),
+            decision_count: 0,
+            signal_count: 0,
+            attention_count: 0,
+            digest: None,
+            batches: vec![Position::new(n * 4)],
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use agenttracer_model::Position;
+use tantivy::{DocAddress, Searcher};
+use uuid::Uuid;
+
+use crate::cold::{self, Fields};
+use crate::hot::Chunk;
+use crate::mask::Mask;
+use crate::run_ids::RunIdFilter;
+use crate::{IndexError, RunSummary};
+
+/// What the projections are at one moment: hot runs, the cold index, and which cold documents hot ones replace.
+///
+/// Every acknowledged run is in exactly one of [`hot`](Self::hot) and the unmasked documents of
+/// [`searcher`](Self::searcher). A snapshot never changes; keep it only as long as an answer takes, for it keeps its
+/// memory and files.
+#[derive(Clone)]
+pub struct Snapshot(pub(crate) Arc<State>);
+
+/// All that is swapped together.
+pub(crate) struct State {
+    /// Everything below was applied.
+    pub(crate) position: Position,
+    /// Hot entries with a number below are visible.
+    pub(crate) visible: u64,
+    /// Oldest first.
+    pub(crate) hot: Arc<[Arc<Chunk>]>,
+    pub(crate) searcher: Searcher,
+    pub(crate) fields: Fields,
+    /// Usually none.
+    pub(crate) mask: Option<Arc<Mask>>,
+    pub(crate) run_ids: Arc<RunIdFilter>,
+}
+
+impl Snapshot {
+    /// Everything that was committed to the log below this position is visible here.
+    pub fn position(&self) -> Position {
+        self.0.position
+    }
+
+    /// The summary of a run; an id that was never seen is answered from memory.
+    ///
+    /// # Errors
+    /// When the cold index cannot be read.
+    pub fn find(&self, run_id: Uuid) -> Result<Option<Arc<RunSummary>>, IndexError> {
+        Ok(self.0.find(run_id)?.map(|found| found.run))
+    }
+
+    /// The hot runs, the newest version of each, in the order in which they were applied.
+    pub fn hot(&self) -> impl Iterator<Item = &Arc<RunSummary>> {
+        let visible = self.0.visible;
+        self.0.hot.iter().flat_map(move |chunk| chunk.visible(visible)).map(|entry| &entry.run)
+    }
+
+    /// The cold index. Leave out what is [`masked`](Self::masked).
+    pub fn searcher(&self) -> &Searcher {
+        &self.0.searcher
+    }
+
+    /// The fields of the cold index.
+    pub fn fields(&self) -> &Fields {
+        &self.0.fields
+    }
+
+    /// Whether any document of this segment is masked; usually none is.
+    pub fn has_mask(&self, segment_ord: u32) -> bool {
+        self.0.mask.as_ref().is_some_and(|mask| mask.has(segment_ord))
+    }
+
+    /// Whether this cold document must not be shown, because its run is hot.
+    pub fn masked(&self, segment_ord: u32, doc: u32) -> bool {
+        self.0.mask.as_ref().is_some_and(|mask| mask.contains(segment_ord, doc))
+    }
+
+    /// The summary of a cold document, from its stored bytes.
+    ///
+    /// # Errors
+    /// When the document cannot be read.
+    pub fn summary(&self, address: DocAddress) -> Result<RunSummary, IndexError> {
+        cold::summary(&self.0.searcher, address)
+    }
+}
+
+/// A run that was found, and where.
+pub(crate) struct Found {
+    pub(crate) run: Arc<RunSummary>,
+    /// `None` when it is hot.
+    pub(crate) cold: Option<DocAddress>,
+}
+
+impl State {
+    /// The visible version of a run.
+    pub(crate) fn find(&self, run_id: Uuid) -> Result<Option<Found>, IndexError> {
+        let hash = self.run_ids.hash(run_id);
+        if !self.run_ids.may_contain(hash) {
+            return Ok(None);
+        }
+        if let Some(entry) = self.hot.iter().rev().find_map(|chunk| chunk.find(run_id, hash, self.visible)) {
+            return Ok(Some(Found { run: Arc::clone(&entry.run), cold: None }));
+        }
+        let address = cold::address(&self.searcher, &self.fields, run_id)
+            .map_err(|error| IndexError::Document(error.to_string()))?;
+        let Some(address) = address else { return Ok(None) };
+        let run = Arc::new(cold::summary(&self.searcher, address)?);
+        Ok(Some(Found { run, cold: Some(address) }))
+    }
+}

@@ -1,0 +1,271 @@
+//! The bytes of a run's summary in the cold index: one version byte and a bincode body.
+//!
+//! *Format*: names as they are; `ended_at` and `created_at` as differences from `started_at`; the positions of the
+//! batches as runs of equal differences, so that a live run of thousands of single-event batches stays small. The same
+//! summary always gives the same bytes.
+
+use std::sync::Arc;
+
+use agenttracer_model::taxonomy::{FailureType, RunStatus};
+use agenttracer_model::{Digest, Metadata, Position, Timestamp, Value};
+use bincode::{BorrowDecode, Encode};
+use uuid::Uuid;
+
+use crate::{FailureSummary, IndexError, RunSummary};
+
+const VERSION: u8 = 1;
+
+/// Far more than any run can need; a damaged length is not believed.
+const LIMIT_BYTES: usize = 16 << 20;
+
+fn config() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<LIMIT_BYTES>()
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredRun<'a> {
+    run_id: [u8; 16],
+    agent_id: &'a str,
+    agent_version: &'a str,
+    environment: &'a str,
+    status: u8,
+    started_at: i64,
+    ended_after_micros: Option<i64>,
+    created_after_micros: i64,
+    parent_run_id: Option<[u8; 16]>,
+    parent_step_id: Option<[u8; 16]>,
+    session_id: Option<&'a str>,
+    trace_id: Option<&'a str>,
+    metadata: Vec<(&'a str, StoredValue<'a>)>,
+    removed_count: u32,
+    steps_by_type: [u32; 5],
+    step_latency_ms: u64,
+    retry_count: u32,
+    step_names: Vec<&'a str>,
+    failures: Vec<(u8, &'a str)>,
+    decision_count: u32,
+    signal_count: u32,
+    attention_count: u32,
+    digest: Option<[u8; 32]>,
+    batches: Vec<Stride>,
+}
+
+/// `count` positions, each `step` after the one before it (the first stride begins at position 0).
+#[derive(Encode, BorrowDecode)]
+struct Stride {
+    step: u64,
+    count: u32,
+}
+
+#[derive(Encode, BorrowDecode)]
+enum StoredValue<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Float(f64),
+    String(&'a str),
+    Array(Vec<StoredValue<'a>>),
+    Object(Vec<(&'a str, StoredValue<'a>)>),
+}
+
+/// The stored bytes of `run`.
+pub(crate) fn encode(run: &RunSummary) -> Vec<u8> {
+    let started_at = run.started_at.as_micros();
+    let stored = StoredRun {
+        run_id: run.run_id.into_bytes(),
+        agent_id: &run.agent_id,
+        agent_version: &run.agent_version,
+        environment: &run.environment,
+        status: run.status.tag(),
+        started_at,
+        ended_after_micros: run.ended_at.map(|time| time.as_micros().wrapping_sub(started_at)),
+        created_after_micros: run.created_at.as_micros().wrapping_sub(started_at),
+        parent_run_id: run.parent_run_id.map(Uuid::into_bytes),
+        parent_step_id: run.parent_step_id.map(Uuid::into_bytes),
+        session_id: run.session_id.as_deref(),
+        trace_id: run.trace_id.as_deref(),
+        metadata: store_object(&run.metadata),
+        removed_count: run.removed_count,
+        steps_by_type: run.steps_by_type,
+        step_latency_ms: run.step_latency_ms,
+        retry_count: run.retry_count,
+        step_names: run.step_names.iter().map(|name| &**name).collect(),
+        failures: run.failures.iter().map(|f| (f.failure_type.tag(), &*f.failure_code)).collect(),
+        decision_count: run.decision_count,
+        signal_count: run.signal_count,
+        attention_count: run.attention_count,
+        digest: run.digest.map(|digest| digest.0),
+        batches: store_positions(&run.batches),
+    };
+    let mut bytes = Vec::with_capacity(256);
+    bytes.push(VERSION);
+    bincode::encode_into_std_write(stored, &mut bytes, config()).expect("a Vec takes every byte");
+    bytes
+}
+
+/// The summary that [`encode`] was given.
+pub(crate) fn decode(bytes: &[u8]) -> Result<RunSummary, IndexError> {
+    let damaged = |what: &str| IndexError::Document(what.to_owned());
+    let body = match bytes.split_first() {
+        Some((&VERSION, body)) => body,
+        Some((version, _)) => return Err(IndexError::Document(format!("version {version}, expected {VERSION}"))),
+        None => return Err(damaged("no stored bytes")),
+    };
+    let (stored, read): (StoredRun<'_>, usize) =
+        bincode::borrow_decode_from_slice(body, config()).map_err(|error| IndexError::Document(error.to_string()))?;
+    if read != body.len() {
+        return Err(damaged("bytes are left over"));
+    }
+    let started_at = Timestamp::from_micros(stored.started_at);
+    let after = |micros: i64| Timestamp::from_micros(stored.started_at.wrapping_add(micros));
+    let ended_at = stored.ended_after_micros.map(after);
+    let failures = stored
+        .failures
+        .iter()
+        .map(|&(tag, code)| {
+            Some(FailureSummary { failure_type: FailureType::from_tag(tag)?, failure_code: code.into() })
+        })
+        .collect::<Option<Vec<_>>>();
+    let batches = load_positions(&stored.batches).ok_or_else(|| damaged("positions overflow"))?;
+    if batches.is_empty() {
+        return Err(damaged("a run without a batch"));
+    }
+    Ok(RunSummary {
+        run_id: Uuid::from_bytes(stored.run_id),
+        agent_id: stored.agent_id.into(),
+        agent_version: stored.agent_version.into(),
+        environment: stored.environment.into(),
+        status: RunStatus::from_tag(stored.status).ok_or_else(|| damaged("unknown status"))?,
+        started_at,
+        ended_at,
+        created_at: after(stored.created_after_micros),
+        duration_ms: ended_at.map(|ended_at| ended_at.millis_since(started_at)),
+        parent_run_id: stored.parent_run_id.map(Uuid::from_bytes),
+        parent_step_id: stored.parent_step_id.map(Uuid::from_bytes),
+        session_id: stored.session_id.map(Arc::from),
+        trace_id: stored.trace_id.map(Arc::from),
+        metadata: load_object(stored.metadata),
+        removed_count: stored.removed_count,
+        steps_by_type: stored.steps_by_type,
+        step_latency_ms: stored.step_latency_ms,
+        retry_count: stored.retry_count,
+        step_names: stored.step_names.iter().map(|&name| name.into()).collect(),
+        failures: failures.ok_or_else(|| damaged("unknown failure type"))?,
+        decision_count: stored.decision_count,
+        signal_count: stored.signal_count,
+        attention_count: stored.attention_count,
+        digest: stored.digest.map(Digest),
+        batches,
+    })
+}
+
+fn store_positions(positions: &[Position]) -> Vec<Stride> {
+    let mut strides: Vec<Stride> = Vec::with_capacity(1);
+    let mut last = 0;
+    for position in positions {
+        let step = position.get() - last;
+        last = position.get();
+        match strides.last_mut() {
+            Some(stride) if stride.step == step => stride.count += 1,
+            _ => strides.push(Stride { step, count: 1 }),
+        }
+    }
+    strides
+}
+
+fn load_positions(strides: &[Stride]) -> Option<Vec<Position>> {
+    let mut positions = Vec::with_capacity(strides.len());
+    let mut last: u64 = 0;
+    for stride in strides {
+        for _ in 0..stride.count {
+            last = last.checked_add(stride.step)?;
+            positions.push(Position::new(last));
+        }
+    }
+    Some(positions)
+}
+
+fn store_object(object: &Metadata) -> Vec<(&str, StoredValue<'_>)> {
+    object.0.iter().map(|(key, value)| (key.as_str(), store_value(value))).collect()
+}
+
+fn store_value(value: &Value) -> StoredValue<'_> {
+    match value {
+        Value::Null => StoredValue::Null,
+        Value::Bool(value) => StoredValue::Bool(*value),
+        Value::Int(value) => StoredValue::Int(*value),
+        Value::Uint(value) => StoredValue::Uint(*value),
+        Value::Float(value) => StoredValue::Float(*value),
+        Value::String(value) => StoredValue::String(value),
+        Value::Array(values) => StoredValue::Array(values.iter().map(store_value).collect()),
+        Value::Object(object) => StoredValue::Object(store_object(object)),
+    }
+}
+
+fn load_object(object: Vec<(&str, StoredValue<'_>)>) -> Metadata {
+    Metadata(object.into_iter().map(|(key, value)| (key.to_owned(), load_value(value))).collect())
+}
+
+fn load_value(value: StoredValue<'_>) -> Value {
+    match value {
+        StoredValue::Null => Value::Null,
+        StoredValue::Bool(value) => Value::Bool(value),
+        StoredValue::Int(value) => Value::Int(value),
+        StoredValue::Uint(value) => Value::Uint(value),
+        StoredValue::Float(value) => Value::Float(value),
+        StoredValue::String(value) => Value::String(value.to_owned()),
+        StoredValue::Array(values) => Value::Array(values.into_iter().map(load_value).collect()),
+        StoredValue::Object(object) => Value::Object(load_object(object)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::tests::run;
+
+    #[test]
+    fn what_was_stored_comes_back() {
+        let mut full = run(7);
+        full.ended_at = Some(Timestamp::from_micros(full.started_at.as_micros() + 1_234_567));
+        full.duration_ms = Some(1234);
+        full.parent_run_id = Some(Uuid::from_u128(3));
+        full.session_id = Some("s-1".into());
+        full.digest = Some(Digest([9; 32]));
+        full.metadata = Metadata(vec![
+            ("model".into(), Value::String("m-1".into())),
+            ("cost_usd".into(), Value::Float(0.25)),
+            ("nested".into(), Value::Array(vec![Value::Null, Value::Int(-3), Value::Object(Metadata::default())])),
+        ]);
+        full.failures =
+            vec![FailureSummary { failure_type: FailureType::Retrieval, failure_code: "index_empty".into() }];
+        full.batches = [0, 5, 6, 7, 8, 900].map(Position::new).to_vec();
+        let bytes = encode(&full);
+        assert_eq!(decode(&bytes).unwrap(), full);
+        assert_eq!(encode(&decode(&bytes).unwrap()), bytes);
+    }
+
+    #[test]
+    fn many_single_event_batches_stay_small() {
+        let mut live = run(1);
+        let before = encode(&live).len();
+        live.batches = (100..40_100).map(Position::new).collect();
+        assert!(encode(&live).len() < before + 16);
+        assert_eq!(decode(&encode(&live)).unwrap().batches.len(), 40_000);
+    }
+
+    #[test]
+    fn bytes_cut_short_or_of_another_version_are_an_error() {
+        let bytes = encode(&run(1));
+        for cut in 0..bytes.len() {
+            assert!(decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let mut other = bytes.clone();
+        other[0] = 2;
+        assert!(decode(&other).is_err());
+        let mut longer = bytes;
+        longer.push(0);
+        assert!(decode(&longer).is_err());
+    }
+}
