@@ -8,6 +8,7 @@ mod event;
 mod fold;
 pub mod lenient;
 mod position;
+pub mod privacy;
 mod problem;
 mod run;
 #[cfg(any(test, feature = "sample"))]
