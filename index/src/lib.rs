@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cold;
+mod directory;
 mod error;
 pub mod filter;
 mod hot;
@@ -13,6 +14,7 @@ mod snapshot;
 mod stored;
 mod summary;
 
+pub use directory::DiskDirectory;
 pub use error::IndexError;
 pub use filter::Filter;
 pub use snapshot::Snapshot;

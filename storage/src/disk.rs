@@ -71,22 +71,36 @@ pub trait DiskFile: Send + Sync {
     }
 }
 
-/// The bytes of a mapped file. Clones share them.
+/// The bytes of a mapped file, or a copy of them. Clones share them, and they stay at one place in memory.
 #[derive(Clone)]
-pub struct Mapping(Arc<dyn Deref<Target = [u8]> + Send + Sync>);
+pub struct Mapping(Bytes);
 
-impl Mapping {
-    /// Bytes that stay in place for the life of `owner`.
-    pub fn new(owner: impl Deref<Target = [u8]> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(owner))
-    }
+#[derive(Clone)]
+enum Bytes {
+    Memory(Arc<[u8]>),
+    Mapped(Arc<memmap2::Mmap>),
 }
 
 impl Deref for Mapping {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Bytes::Memory(bytes) => bytes,
+            Bytes::Mapped(map) => map,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Mapping {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Bytes::Memory(bytes.into()))
+    }
+}
+
+impl From<memmap2::Mmap> for Mapping {
+    fn from(map: memmap2::Mmap) -> Self {
+        Self(Bytes::Mapped(Arc::new(map)))
     }
 }
 

@@ -20,14 +20,18 @@ use crate::disk::Mapping;
 pub(crate) fn map(file: &File) -> io::Result<Mapping> {
     let len = file.metadata()?.len();
     if len == 0 {
-        return Ok(Mapping::new(&[][..]));
+        return Ok(Mapping::from(Vec::new()));
     }
     let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     // SAFETY: the caller passes a sealed file: nothing in this program writes or truncates it any more, and the lock of
     // the data directory keeps other instances away. The length is that of the file, so no page lies beyond its end.
     let map = unsafe { memmap2::MmapOptions::new().len(len).map(file)? };
-    Ok(Mapping::new(map))
+    Ok(Mapping::from(map))
 }
+
+// SAFETY: a `Mapping` is an `Arc` of a slice or of a map. Both give the same address at every `deref`, wherever the
+// `Mapping` itself moves and however often it is cloned, and nothing can change what is behind the `Arc`.
+unsafe impl stable_deref_trait::StableDeref for Mapping {}
 
 #[cfg(test)]
 mod tests {
