@@ -1,8 +1,38 @@
 //! The write side: decoding, validation, privacy, idempotency, and its routes.
 //!
 //! This crate does not know the index: what it must know of stored runs it asks through [`StoredRuns`].
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use agenttracer_ingest::{IngestState, Options, StoredRuns, routes};
+//! # use agenttracer_storage::{Log, disk::Clock};
+//! # fn example(log: Arc<dyn Log>, runs: Arc<dyn StoredRuns>, clock: Arc<dyn Clock>) -> Result<axum::Router, prometheus::Error> {
+//! let registry = prometheus::Registry::new();
+//! let state = IngestState::new(log, runs, clock, &registry, Options::default())?;
+//! Ok(routes(state))
+//! # }
+//! ```
+//!
+//! The path of a body: `body` reads it, `native` makes it a run (`json` parses, `validate` checks, `references` and
+//! `clean` follow), `intake` stores it, with `dedupe` in front of the log. `batch` does the same for many.
 #![forbid(unsafe_code)]
 
+mod batch;
+mod body;
+mod clean;
+mod dedupe;
+mod error;
+mod fields;
+mod intake;
+mod issues;
+mod json;
+mod metrics;
+mod native;
+mod references;
+mod routes;
 mod stored_runs;
+mod validate;
+mod wire;
 
+pub use routes::{IngestState, Options, routes};
 pub use stored_runs::{StoredRun, StoredRuns, StoredRunsError};

@@ -12,8 +12,10 @@ fn main() {
         .iter()
         .map(|kind| (kind.to_string(), ReasonCode::of(*kind).collect::<Vec<_>>().into()))
         .collect();
-    let signal_codes: Map<String, Value> =
-        SignalType::ALL.iter().map(|kind| (kind.to_string(), SignalCode::of(*kind).collect::<Vec<_>>().into())).collect();
+    let signal_codes: Map<String, Value> = SignalType::ALL
+        .iter()
+        .map(|kind| (kind.to_string(), SignalCode::of(*kind).collect::<Vec<_>>().into()))
+        .collect();
     let taxonomy = json!({
         // `running` is the server's word: no client sends it.
         "run_statuses": RunStatus::ALL.iter().filter(|status| **status != RunStatus::Running).collect::<Vec<_>>(),

@@ -196,10 +196,10 @@ pub fn int_of_number(number: f64) -> Result<i64, IntError> {
 pub fn boolean(text: &str) -> Option<bool> {
     const TRUE: [&str; 6] = ["true", "yes", "on", "t", "y", "1"];
     const FALSE: [&str; 6] = ["false", "no", "off", "f", "n", "0"];
-    let is = |word: &&str| text.eq_ignore_ascii_case(word);
-    if TRUE.iter().any(|word| is(word)) {
+    let among = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if among(&TRUE) {
         Some(true)
-    } else if FALSE.iter().any(|word| is(word)) {
+    } else if among(&FALSE) {
         Some(false)
     } else {
         None

@@ -1,0 +1,217 @@
+//! Many runs in one request: cut into items first, then each item on its own, so that one bad run never costs another.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use agenttracer_model::privacy::Removed;
+use agenttracer_model::{Loc, Position};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::body::Body;
+use crate::dedupe::Outcome;
+use crate::error::Refused;
+use crate::intake::{Begun, Intake, Queued, settled, waited};
+use crate::json::{self, CutError};
+use crate::native::{self, Rejected};
+use crate::wire::{BatchAnswer, RejectedItem, RemovedByRule};
+
+/// Items of one request.
+pub(crate) const MOST_ITEMS: usize = 10_000;
+/// Errors of one answer; of each further bad item only the first is told, so that the answer stays bounded.
+const MOST_ERRORS: usize = 20_000;
+
+/// How the items are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A JSON array.
+    Array,
+    /// One JSON value a line; blank lines count for nothing.
+    Lines,
+}
+
+/// The byte ranges of the items.
+pub(crate) fn cut(body: &[u8], form: Form) -> Result<Vec<Range<usize>>, Refused> {
+    match form {
+        Form::Lines => lines(body),
+        Form::Array => json::elements(body, MOST_ITEMS).map_err(|error| match error {
+            CutError::TooMany => too_many(),
+            CutError::Malformed(malformed) => {
+                let begins = body.iter().find(|byte| !json::is_space(**byte));
+                if malformed.offset < body.len() && begins.is_some_and(|byte| *byte != b'[') {
+                    let loc = vec![Loc::Name("body".to_owned())];
+                    return Refused::invalid("list_type", loc, "Input should be a valid list");
+                }
+                Refused::Invalid(vec![malformed.at(None)])
+            }
+        }),
+    }
+}
+
+fn lines(body: &[u8]) -> Result<Vec<Range<usize>>, Refused> {
+    let mut ranges = Vec::new();
+    let mut begin = 0;
+    for line in body.split(|byte| *byte == b'\n') {
+        if !line.trim_ascii().is_empty() {
+            if ranges.len() == MOST_ITEMS {
+                return Err(too_many());
+            }
+            ranges.push(begin..begin + line.len());
+        }
+        begin += line.len() + 1;
+    }
+    Ok(ranges)
+}
+
+fn too_many() -> Refused {
+    Refused::TooLarge(format!("A batch holds at most {MOST_ITEMS} runs"))
+}
+
+/// What became of a batch, with the highest position it was given.
+pub(crate) struct Stored {
+    pub(crate) answer: BatchAnswer,
+    pub(crate) position: Option<Position>,
+}
+
+/// A batch while it is stored.
+pub(crate) struct Batch {
+    intake: Arc<Intake>,
+    body: Body,
+    items: Vec<Range<usize>>,
+    /// The largest item, in bytes.
+    item_limit: usize,
+    answer: BatchAnswer,
+    errors: usize,
+    position: Option<Position>,
+}
+
+/// What one wave left to be awaited or done again.
+#[derive(Default)]
+struct Wave {
+    queued: Vec<Waiting>,
+    /// Their run id is being stored, by another request or by an earlier item of this one.
+    waiting: Vec<(usize, Uuid, oneshot::Receiver<Outcome>)>,
+    /// The log's queue was full.
+    full: Vec<(usize, Uuid)>,
+}
+
+struct Waiting {
+    index: usize,
+    run_id: Uuid,
+    queued: Queued,
+    removed: Removed,
+}
+
+impl Batch {
+    pub(crate) fn new(intake: Arc<Intake>, body: Body, items: Vec<Range<usize>>, item_limit: usize) -> Self {
+        let answer =
+            BatchAnswer { accepted: 0, duplicates: 0, rejected: Vec::new(), removed: RemovedByRule::default() };
+        Self { intake, body, items, item_limit, answer, errors: 0, position: None }
+    }
+
+    /// Stores every item that can be stored.
+    ///
+    /// Works in waves: a wave queues all its items before it awaits any of them; items that had to wait for a run id or
+    /// for room in the queue make the next one. A wave that could queue nothing and waited for nobody is the last.
+    pub(crate) async fn store(mut self) -> Stored {
+        let mut todo: Vec<usize> = (0..self.items.len()).collect();
+        while !todo.is_empty() {
+            let wave;
+            (self, wave) = self.begin(todo).await;
+            let progress = !wave.queued.is_empty() || !wave.waiting.is_empty();
+            todo = Vec::new();
+            for waiting in wave.queued {
+                self.settle(waiting).await;
+            }
+            for (index, run_id, outcome) in wave.waiting {
+                match waited(outcome).await {
+                    Ok(()) => todo.push(index),
+                    Err(refused) => self.reject(index, Some(run_id), refused),
+                }
+            }
+            for (index, run_id) in wave.full {
+                if progress {
+                    todo.push(index);
+                } else {
+                    self.reject(index, Some(run_id), agenttracer_storage::SubmitError::Busy.into());
+                }
+            }
+            todo.sort_unstable();
+        }
+        self.answer.rejected.sort_unstable_by_key(|item| item.index);
+        Stored { answer: self.answer, position: self.position }
+    }
+
+    /// Reads and queues the items; large bodies away from the threads that serve connections.
+    async fn begin(self, todo: Vec<usize>) -> (Self, Wave) {
+        if self.body.bytes.len() < crate::body::LARGE {
+            return self.begin_now(&todo);
+        }
+        match tokio::task::spawn_blocking(move || self.begin_now(&todo)).await {
+            Ok(begun) => begun,
+            // Not cancelled, for nobody holds the handle: it panicked, and so does the request.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    fn begin_now(mut self, todo: &[usize]) -> (Self, Wave) {
+        let mut wave = Wave::default();
+        for &index in todo {
+            if let Err(rejected) = self.begin_item(index, &mut wave) {
+                self.reject(index, rejected.run_id, rejected.refused);
+            }
+        }
+        (self, wave)
+    }
+
+    fn begin_item(&mut self, index: usize, wave: &mut Wave) -> Result<(), Box<Rejected>> {
+        let item = &self.body.bytes[self.items[index].clone()];
+        if item.len() > self.item_limit {
+            let refused = Refused::TooLarge(format!("A run must be at most {} MiB", self.item_limit >> 20));
+            return Err(Box::new(Rejected { run_id: None, refused }));
+        }
+        let mut prepared = native::prepare(item, Some(index), self.intake.words)?;
+        let sent_id = prepared.run.run_id;
+        let begun = self
+            .intake
+            .begin(&mut prepared)
+            .map_err(|refused| Box::new(Rejected { run_id: Some(sent_id).filter(|id| !id.is_nil()), refused }))?;
+        let run_id = prepared.run.run_id;
+        match begun {
+            Begun::Queued(queued) => {
+                wave.queued.push(Waiting { index, run_id, queued, removed: prepared.removed });
+            }
+            Begun::Known => {
+                self.intake.metrics.duplicate.inc();
+                self.answer.duplicates += 1;
+            }
+            Begun::Wait(outcome) => wave.waiting.push((index, run_id, outcome)),
+            // The id that was made for it is not kept: nothing of it was stored.
+            Begun::Full => wave.full.push((index, sent_id)),
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, waiting: Waiting) {
+        match settled(waiting.queued).await {
+            Ok(position) => {
+                self.answer.accepted += 1;
+                self.answer.removed.0.merge(&waiting.removed);
+                self.position = self.position.max(Some(position));
+            }
+            Err(refused) => self.reject(waiting.index, Some(waiting.run_id), refused),
+        }
+    }
+
+    fn reject(&mut self, index: usize, run_id: Option<Uuid>, refused: Refused) {
+        self.intake.metrics.count_refused(&refused);
+        let status = refused.status().as_u16();
+        let mut errors = refused.into_field_errors(vec![Loc::Name("body".to_owned()), Loc::Index(index)]);
+        if self.errors >= MOST_ERRORS {
+            errors.truncate(1);
+        }
+        self.errors += errors.len();
+        let run_id = run_id.filter(|id| !id.is_nil());
+        self.answer.rejected.push(RejectedItem { index, run_id, status, errors });
+    }
+}

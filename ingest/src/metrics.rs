@@ -1,0 +1,123 @@
+use std::collections::BTreeMap;
+
+use agenttracer_model::privacy::{Removed, Rule};
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use serde::Serialize;
+
+use crate::error::Refused;
+
+/// What the write side counts. Handles are made once; none of them has a label that comes from a client.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    /// Runs that were stored.
+    pub(crate) ingested: IntCounter,
+    /// Runs that were there already, with the same content.
+    pub(crate) duplicate: IntCounter,
+    /// Runs with status `failure` whose failure was left out.
+    pub(crate) failure_left_out: IntCounter,
+    /// From the request's head to its answer.
+    pub(crate) seconds: Histogram,
+    /// Bytes of bodies that are held now, decompressed.
+    pub(crate) body_bytes: IntGauge,
+    failed: [(&'static str, IntCounter); 8],
+    removed: [IntCounter; Rule::ALL.len()],
+}
+
+/// The kinds of [`Refused`].
+const KINDS: [&str; 8] =
+    ["invalid", "conflict", "erased", "too_large", "unknown_encoding", "too_slow", "busy", "unavailable"];
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// When the registry has a metric of the same name already.
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let failed = IntCounterVec::new(
+            Opts::new("agenttracer_runs_failed_total", "Runs that were not stored, by reason"),
+            &["reason"],
+        )?;
+        let removed = IntCounterVec::new(
+            Opts::new("agenttracer_values_removed_total", "Values that the privacy rules removed, by rule"),
+            &["rule"],
+        )?;
+        let seconds = Histogram::with_opts(
+            HistogramOpts::new("agenttracer_ingest_seconds", "Time from an ingest request's head to its answer")
+                .buckets(vec![0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0]),
+        )?;
+        let metrics = Self {
+            ingested: IntCounter::new("agenttracer_runs_ingested_total", "Runs that were stored")?,
+            duplicate: IntCounter::new("agenttracer_runs_duplicate_total", "Runs that were stored already")?,
+            failure_left_out: IntCounter::new(
+                "agenttracer_runs_failure_left_out_total",
+                "Runs with status failure that came without a failure",
+            )?,
+            body_bytes: IntGauge::new("agenttracer_body_bytes", "Bytes of request bodies held now")?,
+            failed: KINDS.map(|kind| (kind, failed.with_label_values(&[kind]))),
+            removed: Rule::ALL.map(|rule| removed.with_label_values(&[rule.as_str()])),
+            seconds: seconds.clone(),
+        };
+        let collectors: [Box<dyn Collector>; 7] = [
+            Box::new(metrics.ingested.clone()),
+            Box::new(metrics.duplicate.clone()),
+            Box::new(metrics.failure_left_out.clone()),
+            Box::new(metrics.body_bytes.clone()),
+            Box::new(failed),
+            Box::new(removed),
+            Box::new(seconds),
+        ];
+        collectors.into_iter().try_for_each(|collector| registry.register(collector))?;
+        Ok(metrics)
+    }
+
+    /// Counts a run that was not stored.
+    pub(crate) fn count_refused(&self, refused: &Refused) {
+        if let Some((_, counter)) = self.failed.iter().find(|(kind, _)| *kind == refused.kind()) {
+            counter.inc();
+        }
+    }
+
+    /// Counts what was removed from a run that was stored.
+    pub(crate) fn count_removed(&self, removed: &Removed) {
+        for (rule, count) in removed.iter() {
+            self.removed[rule as usize].inc_by(u64::from(count));
+        }
+    }
+
+    /// The JSON form of `/metrics`.
+    pub(crate) fn as_json(&self) -> impl Serialize + use<> {
+        let reasons: BTreeMap<_, _> = self.failed.iter().map(|(kind, counter)| (*kind, counter.get())).collect();
+        let rules: BTreeMap<_, _> =
+            Rule::ALL.into_iter().zip(&self.removed).map(|(rule, counter)| (rule.as_str(), counter.get())).collect();
+        Answer {
+            metrics: Values {
+                runs_ingested_total: self.ingested.get(),
+                runs_failed_total: reasons.values().sum(),
+                runs_duplicate_total: self.duplicate.get(),
+                runs_failure_left_out_total: self.failure_left_out.get(),
+                values_removed_total: rules.values().sum(),
+                runs_failed_by_reason: reasons,
+                values_removed_by_rule: rules,
+                body_bytes: self.body_bytes.get(),
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Answer {
+    metrics: Values,
+}
+
+#[derive(Serialize)]
+struct Values {
+    runs_ingested_total: u64,
+    runs_failed_total: u64,
+    runs_duplicate_total: u64,
+    runs_failure_left_out_total: u64,
+    values_removed_total: u64,
+    runs_failed_by_reason: BTreeMap<&'static str, u64>,
+    values_removed_by_rule: BTreeMap<&'static str, u64>,
+    body_bytes: i64,
+}
