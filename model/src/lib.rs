@@ -3,6 +3,7 @@
 //! This crate knows no disk, no network and no clock: everything in it is a pure function of its arguments.
 #![forbid(unsafe_code)]
 
+pub mod attempts;
 mod digest;
 mod event;
 mod fold;
