@@ -258,6 +258,9 @@ class Delivery:
 
     def _account(self, verdict: Verdict) -> bool:
         """Counts what the verdict settles; says whether the batch was given up meanwhile."""
+        if verdict.error is not None:
+            # Before it is counted: who saw the count finds the reason in the log.
+            self._notes.said(f"delivery {verdict.error}", "delivery: %s", verdict.error)
         with self._changed:
             if self._abandoned:
                 return True
@@ -268,8 +271,6 @@ class Delivery:
             if verdict.error is not None:
                 self._last_error = verdict.error
             self._settle("rejected", verdict.rejected)
-        if verdict.error is not None:
-            self._notes.said(f"delivery {verdict.error}", "delivery: %s", verdict.error)
         return False
 
     def _settle(self, reason: str, runs: int) -> None:
