@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agenttracer_model::{Position, Timestamp};
+use agenttracer_storage::disk::{RealDisk, SystemClock};
 use agenttracer_storage::{
-    AppendError, Batch, Committed, Follower, Health, Log, MemoryLog, ReadError, StoredBatch, SubmitError, SyncMode,
-    Ticket,
+    AppendError, Batch, Committed, Follower, Health, Log, MemoryLog, Options, ReadError, SegmentedLog, StoredBatch,
+    SubmitError, SyncMode, Ticket,
 };
 
 /// A fresh, empty log under test, and what must outlive it.
@@ -32,6 +33,24 @@ fn memory(follower: Box<dyn Follower>) -> Subject {
     Subject { log: Arc::new(MemoryLog::new(Boxed(follower))), _keep: Box::new(()) }
 }
 
+/// Segments of 32 KiB, so that everything rotates, unless a test needs room for its largest batch.
+fn segmented(follower: Box<dyn Follower>) -> Subject {
+    segmented_in(SyncMode::Always, follower)
+}
+
+fn segmented_interval(follower: Box<dyn Follower>) -> Subject {
+    segmented_in(SyncMode::Interval(Duration::from_millis(5)), follower)
+}
+
+fn segmented_in(sync: SyncMode, follower: Box<dyn Follower>) -> Subject {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { sync, segment_bytes: 32 << 10, ..Options::default() };
+    let (log, recovery) =
+        SegmentedLog::open(Arc::new(RealDisk), Arc::new(SystemClock::new()), dir.path(), options, follower).unwrap();
+    assert!(recovery.created);
+    Subject { log, _keep: Box::new(dir) }
+}
+
 /// Runs every test of the suite for one constructor.
 macro_rules! contract {
     ($($implementation:ident: $($test:ident)+;)+) => {
@@ -43,6 +62,28 @@ macro_rules! contract {
 
 contract! {
     memory:
+        positions_are_contiguous_and_the_tail_follows_them
+        the_follower_gets_every_batch_once_in_order
+        the_follower_resolves_the_tickets
+        a_batch_can_be_read_when_the_follower_is_given_it
+        what_was_appended_is_read_byte_for_byte
+        a_scan_covers_the_batches_that_begin_in_its_range
+        batches_of_many_threads_are_each_stored_once
+        everything_committed_is_durable_after_a_sync
+        a_batch_larger_than_a_frame_is_refused
+        every_ticket_is_called_once_when_the_log_goes;
+    segmented:
+        positions_are_contiguous_and_the_tail_follows_them
+        the_follower_gets_every_batch_once_in_order
+        the_follower_resolves_the_tickets
+        a_batch_can_be_read_when_the_follower_is_given_it
+        what_was_appended_is_read_byte_for_byte
+        a_scan_covers_the_batches_that_begin_in_its_range
+        batches_of_many_threads_are_each_stored_once
+        everything_committed_is_durable_after_a_sync
+        a_batch_larger_than_a_frame_is_refused
+        every_ticket_is_called_once_when_the_log_goes;
+    segmented_interval:
         positions_are_contiguous_and_the_tail_follows_them
         the_follower_gets_every_batch_once_in_order
         the_follower_resolves_the_tickets

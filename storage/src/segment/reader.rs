@@ -1,0 +1,181 @@
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use agenttracer_model::Position;
+
+use super::{Active, SegmentFile, Source, Span, Step, Walker};
+use crate::disk::{Disk, DiskFile, Mapping};
+use crate::format::{Entry, Footer, SEGMENT_HEADER_BYTES, TRAILER_BYTES, Trailer};
+use crate::{Damage, StoredBatch};
+
+/// How far a point read reads in one go: the distance of two index entries.
+const POINT_AHEAD_BYTES: usize = 64 * 1024;
+
+/// A sealed segment that is open: handle, footer, and the mapping once a scan asked for it.
+pub(crate) struct OpenSealed {
+    pub(crate) file: SegmentFile,
+    pub(crate) handle: Arc<dyn DiskFile>,
+    pub(crate) footer: Footer,
+    /// Where the frames end.
+    pub(crate) limit: u64,
+    mapping: OnceLock<Mapping>,
+}
+
+impl OpenSealed {
+    /// Opens a sealed segment. A missing or bad footer is rebuilt from the frames, and reported.
+    pub(crate) fn open(disk: &dyn Disk, file: &SegmentFile, entry: &Entry) -> io::Result<(Self, Option<Damage>)> {
+        let handle = disk.open_read(&file.path)?;
+        let (footer, limit, damage) = match load_footer(&*handle, file, entry)? {
+            Ok((footer, limit)) => (footer, limit, None),
+            Err(damage) => {
+                let (footer, limit) = rebuild_footer(handle.clone(), file, entry)?;
+                (footer, limit, Some(damage))
+            }
+        };
+        Ok((Self { file: file.clone(), handle, footer, limit, mapping: OnceLock::new() }, damage))
+    }
+
+    /// The mapped file.
+    pub(crate) fn mapping(&self, disk: &dyn Disk) -> io::Result<Mapping> {
+        if let Some(mapping) = self.mapping.get() {
+            return Ok(mapping.clone());
+        }
+        let mapping = disk.map(&self.file.path)?;
+        Ok(self.mapping.get_or_init(|| mapping).clone())
+    }
+
+    /// The span that holds the batch with `position`: from the index entry before it up to the next one.
+    pub(crate) fn near(&self, position: Position) -> Span {
+        let index = &self.footer.index;
+        let after = index.partition_point(|entry| entry.position <= position);
+        let (offset, first) = index[..after]
+            .last()
+            .map_or((SEGMENT_HEADER_BYTES, self.footer.first), |entry| (entry.offset, entry.position));
+        let (limit, end) =
+            index.get(after).map_or((self.limit, self.footer.end), |entry| (entry.offset, entry.position));
+        Span { offset, limit, first, end: Some(end), chain: None }
+    }
+
+    /// The span from the index entry before `position` to the end.
+    pub(crate) fn from(&self, position: Position) -> Span {
+        Span { limit: self.limit, end: Some(self.footer.end), ..self.near(position) }
+    }
+}
+
+/// The footer that the manifest's `entry` describes, and where the frames end; or what is wrong with it.
+pub(crate) fn load_footer(
+    handle: &dyn DiskFile,
+    file: &SegmentFile,
+    entry: &Entry,
+) -> io::Result<Result<(Footer, u64), Damage>> {
+    let read = read_footer(handle, file, entry.file_bytes)?;
+    Ok(read.map_err(|damage| Damage { positions: entry.end..entry.end, ..damage }).and_then(|(footer, offset)| {
+        if (footer.first, footer.end, footer.chain) == (entry.first, entry.end, entry.chain) {
+            return Ok((footer, offset));
+        }
+        Err(Damage {
+            file: file.path.clone(),
+            offsets: offset..entry.file_bytes,
+            positions: entry.end..entry.end,
+            what: "the footer is not the one that the manifest describes".to_owned(),
+        })
+    }))
+}
+
+/// The footer at the end of a file of `file_bytes`, and where the frames end; or what is wrong with it.
+pub(crate) fn read_footer(
+    handle: &dyn DiskFile,
+    file: &SegmentFile,
+    file_bytes: u64,
+) -> io::Result<Result<(Footer, u64), Damage>> {
+    let damage = |from: u64, what: &str| Damage {
+        file: file.path.clone(),
+        offsets: from..file_bytes,
+        positions: file.first..file.first,
+        what: what.to_owned(),
+    };
+    let trailer_at = file_bytes.saturating_sub(TRAILER_BYTES as u64);
+    let mut bytes = [0; TRAILER_BYTES];
+    if let Err(error) = handle.read_exact_at(&mut bytes, trailer_at) {
+        return match error.kind() {
+            io::ErrorKind::UnexpectedEof => Ok(Err(damage(trailer_at, "the trailer is cut off"))),
+            _ => Err(error),
+        };
+    }
+    let Some(trailer) = Trailer::decode(file.seed, &bytes, file_bytes) else {
+        return Ok(Err(damage(trailer_at, "not a valid trailer")));
+    };
+    // The trailer's CRC holds and its lengths add up to that of the file: they can be trusted.
+    let mut bytes = vec![0; trailer.footer_bytes as usize];
+    handle.read_exact_at(&mut bytes, trailer.footer_offset)?;
+    Ok(match Footer::decode(file.seed, &bytes) {
+        Some(footer) => Ok((footer, trailer.footer_offset)),
+        None => Err(damage(trailer.footer_offset, "not a valid footer")),
+    })
+}
+
+/// Makes the footer of a sealed segment from its frames, and says where they end as far as that can be known.
+pub(crate) fn rebuild_footer(
+    handle: Arc<dyn DiskFile>,
+    file: &SegmentFile,
+    entry: &Entry,
+) -> io::Result<(Footer, u64)> {
+    let span = Span {
+        offset: SEGMENT_HEADER_BYTES,
+        limit: entry.file_bytes,
+        first: entry.first,
+        end: Some(entry.end),
+        chain: None,
+    };
+    let mut walker = Walker::new(file.clone(), Source::file(handle, 1 << 20), span);
+    let mut footer = Footer::empty(entry.first, file.seed);
+    let mut limit = SEGMENT_HEADER_BYTES;
+    while footer.end < entry.end {
+        match walker.step()? {
+            Some(Step::Frame(frame)) => {
+                footer.add(&frame.header, frame.header_crc, frame.offset);
+                limit = crate::format::align_block(frame.bytes().end);
+            }
+            Some(Step::Damage(_)) => {}
+            None => break,
+        }
+    }
+    if footer.end < entry.end {
+        // The last batches are damaged: what is left of them lies behind the last good one.
+        limit = entry.file_bytes;
+        footer.end = entry.end;
+    }
+    Ok((footer, limit.min(entry.file_bytes)))
+}
+
+/// The batch that begins at `position`: `None` when there is none.
+pub(crate) fn find_in_sealed(
+    segment: &OpenSealed,
+    position: Position,
+) -> io::Result<Option<Result<StoredBatch, Damage>>> {
+    let source = Source::file(segment.handle.clone(), POINT_AHEAD_BYTES);
+    find(Walker::new(segment.file.clone(), source, segment.near(position)), position)
+}
+
+/// The committed batch that begins at `position`: `None` when there is none.
+pub(crate) fn find_in_active(active: &Active, position: Position) -> io::Result<Option<Result<StoredBatch, Damage>>> {
+    let (start, limit, end) = active.near(position);
+    if position >= end {
+        return Ok(None);
+    }
+    let span = Span { offset: start.offset, limit, first: start.position, end: Some(end), chain: None };
+    find(Walker::new(active.file.clone(), Source::file(active.handle.clone(), POINT_AHEAD_BYTES), span), position)
+}
+
+fn find(mut walker: Walker, position: Position) -> io::Result<Option<Result<StoredBatch, Damage>>> {
+    while walker.expected() <= position {
+        match walker.step()? {
+            Some(Step::Frame(frame)) if frame.header.first == position => return walker.payload(&frame).map(Some),
+            Some(Step::Frame(_)) => {}
+            Some(Step::Damage(damage)) if damage.positions.contains(&position) => return Ok(Some(Err(damage))),
+            Some(Step::Damage(_)) => {}
+            None => break,
+        }
+    }
+    Ok(None)
+}

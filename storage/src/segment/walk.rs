@@ -1,0 +1,224 @@
+use std::io;
+use std::ops::Range;
+
+use agenttracer_model::Position;
+
+use super::{SegmentFile, Source};
+use crate::format::{BLOCK_BYTES, FRAME_HEADER_BYTES, FrameHeader, align_block, align8, is_zero};
+use crate::{Damage, Payload, StoredBatch};
+
+/// How many bytes a search for the next valid frame looks at in one go.
+const SEARCH_BYTES: usize = 256 * 1024;
+
+/// The part of a segment to walk: frames from `offset`, where position `first` is expected, up to `limit`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) offset: u64,
+    pub(crate) limit: u64,
+    pub(crate) first: Position,
+    /// The position that the frame behind `limit` has; `None` when it is not known.
+    pub(crate) end: Option<Position>,
+    /// The chain that the first frame must carry; `None` when it is not known.
+    pub(crate) chain: Option<u32>,
+}
+
+/// A walk over the frames of a segment, the one place where bytes of a file are taken for frames.
+///
+/// Headers are checked at each step, payloads by [`payload`](Self::payload). A valid header is trusted for its length; where
+/// there is none, the walk looks on in steps of 8 bytes for a valid one with a plausible position, and says what was lost.
+pub(crate) struct Walker {
+    pub(crate) file: SegmentFile,
+    source: Source,
+    offset: u64,
+    limit: u64,
+    expected: Position,
+    end: Option<Position>,
+    chain: Option<u32>,
+}
+
+/// What a walk comes to.
+pub(crate) enum Step {
+    /// A frame with a valid header.
+    Frame(Frame),
+    /// Bytes that are no frame.
+    Damage(Damage),
+}
+
+/// A frame with a valid header; its payload is not checked yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    pub(crate) header: FrameHeader,
+    pub(crate) header_crc: u32,
+    pub(crate) offset: u64,
+    /// Whether it names the frame before it as its predecessor, where that is known.
+    pub(crate) chain_holds: bool,
+}
+
+impl Frame {
+    pub(crate) fn bytes(&self) -> Range<u64> {
+        self.offset..self.offset + u64::from(self.header.frame_bytes)
+    }
+
+    pub(crate) fn positions(&self) -> Range<Position> {
+        self.header.first..self.header.end()
+    }
+}
+
+impl Walker {
+    pub(crate) fn new(file: SegmentFile, source: Source, span: Span) -> Self {
+        let Span { offset, limit, first, end, chain } = span;
+        Self { file, source, offset, limit, expected: first, end, chain }
+    }
+
+    /// The position that comes next.
+    pub(crate) fn expected(&self) -> Position {
+        self.expected
+    }
+
+    /// The next frame or damage; `None` at the end.
+    pub(crate) fn step(&mut self) -> io::Result<Option<Step>> {
+        if let Some(frame) = self.frame()? {
+            return Ok(Some(Step::Frame(frame)));
+        }
+        if self.offset >= self.limit {
+            // The frames end before the positions do.
+            let Some(end) = self.end.filter(|end| *end > self.expected) else { return Ok(None) };
+            let positions = self.expected..end;
+            self.expected = end;
+            return Ok(Some(Step::Damage(self.damage(
+                self.limit..self.limit,
+                positions,
+                "the segment's batches end too early",
+            ))));
+        }
+        let from = self.offset;
+        let (to, next, chain) = match self.search(from, |_| true)? {
+            Some(found) => (found.offset, found.header.first, None),
+            None => (self.limit, self.end.unwrap_or(self.expected), self.chain),
+        };
+        let positions = self.expected..next;
+        (self.offset, self.expected, self.chain) = (to, next, chain);
+        Ok(Some(Step::Damage(self.damage(from..to, positions, "neither a valid frame header nor padding"))))
+    }
+
+    /// The next frame; `None` at the first place where neither a valid frame nor padding stands, and at the end.
+    ///
+    /// A frame here also names its predecessor and has a valid payload: what recovery takes for written.
+    pub(crate) fn strict(&mut self) -> io::Result<Option<Frame>> {
+        let (offset, expected, chain) = (self.offset, self.expected, self.chain);
+        if let Some(frame) = self.frame()?
+            && frame.chain_holds
+            && self.crc_holds(&frame)?
+        {
+            return Ok(Some(frame));
+        }
+        (self.offset, self.expected, self.chain) = (offset, expected, chain);
+        Ok(None)
+    }
+
+    /// The frame's batch; damage when the payload's CRC does not hold.
+    pub(crate) fn payload(&mut self, frame: &Frame) -> io::Result<Result<StoredBatch, Damage>> {
+        if !self.crc_holds(frame)? {
+            return Ok(Err(self.damage(frame.bytes(), frame.positions(), "the CRC of the payload does not hold")));
+        }
+        if !frame.header.is_readable() {
+            let what = "the payload is encoded in a way that this program does not know";
+            return Ok(Err(self.damage(frame.bytes(), frame.positions(), what)));
+        }
+        let (offset, len) = (frame.offset + FRAME_HEADER_BYTES as u64, frame.header.payload_bytes());
+        let payload: Payload = self.source.payload(offset, len, self.limit)?;
+        let header = &frame.header;
+        Ok(Ok(StoredBatch { position: header.first, records: header.records, time: header.time, payload }))
+    }
+
+    /// Whether the bytes between the frame's end and the next multiple of 8 are zero.
+    #[expect(dead_code, reason = "verification looks at it")]
+    pub(crate) fn is_padded(&mut self, frame: &Frame) -> io::Result<bool> {
+        let end = frame.bytes().end;
+        Ok(is_zero(self.source.at(end, (align8(end) - end) as usize, self.limit)?))
+    }
+
+    /// The first valid frame header from offset `from` on with a plausible position for which `wanted` holds.
+    pub(crate) fn search(&mut self, from: u64, wanted: impl Fn(&FrameHeader) -> bool) -> io::Result<Option<Frame>> {
+        let mut at = align8(from);
+        while at + FRAME_HEADER_BYTES as u64 <= self.limit {
+            let bytes = self.source.at(at, SEARCH_BYTES + FRAME_HEADER_BYTES - 8, self.limit)?;
+            if bytes.len() < FRAME_HEADER_BYTES {
+                return Ok(None);
+            }
+            let last = bytes.len() - FRAME_HEADER_BYTES;
+            for step in (0..=last).step_by(8) {
+                let Some((header, header_crc)) = FrameHeader::decode(self.file.seed, &bytes[step..]) else { continue };
+                let offset = at + step as u64;
+                let plausible = header.first >= self.expected
+                    && self.end.is_none_or(|end| header.end() <= end)
+                    && offset + u64::from(header.frame_bytes) <= self.limit;
+                if plausible && wanted(&header) {
+                    return Ok(Some(Frame { header, header_crc, offset, chain_holds: true }));
+                }
+            }
+            at += (last / 8 + 1) as u64 * 8;
+        }
+        Ok(None)
+    }
+
+    /// The offset behind the last byte that is not zero, from `from` on; `from` when there is none.
+    pub(crate) fn last_byte(&mut self, from: u64) -> io::Result<u64> {
+        let (mut at, mut end) = (from, from);
+        while at < self.limit {
+            let bytes = self.source.at(at, SEARCH_BYTES, self.limit)?;
+            if bytes.is_empty() {
+                break;
+            }
+            if !is_zero(bytes) {
+                let last = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+                end = at + last as u64 + 1;
+            }
+            at += bytes.len() as u64;
+        }
+        Ok(end)
+    }
+
+    pub(crate) fn damage(&self, offsets: Range<u64>, positions: Range<Position>, what: &str) -> Damage {
+        Damage { file: self.file.path.clone(), offsets, positions, what: what.to_owned() }
+    }
+
+    /// Takes the frame at the offset, or at the next block when zeros lead to it.
+    fn frame(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            if let Some((header, header_crc)) = self.header_at(self.offset)? {
+                let chain_holds = self.chain.is_none_or(|chain| chain == header.chain);
+                let frame = Frame { header, header_crc, offset: self.offset, chain_holds };
+                self.offset += header.stride();
+                self.expected = header.end();
+                self.chain = Some(header_crc);
+                return Ok(Some(frame));
+            }
+            let block = align_block(self.offset).min(self.limit);
+            if self.offset >= self.limit || self.offset.is_multiple_of(BLOCK_BYTES) {
+                return Ok(None);
+            }
+            let wanted = (block - self.offset) as usize;
+            let padding = self.source.at(self.offset, wanted, self.limit)?;
+            if padding.len() < wanted || !is_zero(padding) {
+                return Ok(None);
+            }
+            self.offset = block;
+        }
+    }
+
+    fn header_at(&mut self, offset: u64) -> io::Result<Option<(FrameHeader, u32)>> {
+        let bytes = self.source.at(offset, FRAME_HEADER_BYTES, self.limit)?;
+        let Some((header, crc)) = FrameHeader::decode(self.file.seed, bytes) else { return Ok(None) };
+        let fits = header.first == self.expected
+            && self.end.is_none_or(|end| header.end() <= end)
+            && offset + u64::from(header.frame_bytes) <= self.limit;
+        Ok(fits.then_some((header, crc)))
+    }
+
+    fn crc_holds(&mut self, frame: &Frame) -> io::Result<bool> {
+        let (offset, len) = (frame.offset + FRAME_HEADER_BYTES as u64, frame.header.payload_bytes());
+        let payload = self.source.at(offset, len, self.limit)?;
+        Ok(payload.len() == len && crc32fast::hash(payload) == frame.header.payload_crc)
+    }
+}
