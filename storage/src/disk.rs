@@ -8,9 +8,13 @@ use std::sync::Arc;
 
 use agenttracer_model::Timestamp;
 
+mod counting;
 mod real;
+pub mod sim;
 
+pub use counting::{CountingDisk, Counts};
 pub use real::{RealDisk, SystemClock};
+pub use sim::{SimClock, SimDisk};
 
 /// A file system.
 ///
