@@ -167,7 +167,7 @@ def test_a_run_needs_little(client: Client, agent_id: str) -> None:
     )
     assert posted.status == 201, posted.text
     run = posted.json
-    assert uuid.UUID(run["run_id"])
+    assert str(uuid.UUID(run["run_id"])) == run["run_id"]
     assert (run["environment"], run["ended_at"]) == ("production", None)
     assert run["steps"] == run["failures"] == run["decisions"] == run["quality_signals"] == []
 

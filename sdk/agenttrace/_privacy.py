@@ -26,6 +26,7 @@ REFUSED_IN_FACTS: Final = REFUSED_IN_STEPS | {
     "rationale",
 }
 REMOVED_WITH_TEXT: Final = REFUSED_IN_FACTS | {
+    # content
     "query",
     "question",
     "answer",
@@ -39,14 +40,44 @@ REMOVED_WITH_TEXT: Final = REFUSED_IN_FACTS | {
     "result",
     "completion",
     "transcript",
+    # people
     "email",
     "phone",
     "ssn",
+    "client_ip",
+    # credentials
     "authorization",
     "cookie",
-    "client_ip",
+    "password",
+    "passwd",
+    "api_key",
+    "apikey",
+    "api-key",
+    "x-api-key",
+    "token",
+    "secret",
+    "access_token",
+    "auth_token",
+    "bearer_token",
+    "id_token",
+    "refresh_token",
+    "session_token",
+    "private_key",
 }
-REMOVED_ENDINGS: Final = ("_prompt", "_input", "_output", "_query", "_answer", "_completion")
+REMOVED_ENDINGS: Final = (
+    "_prompt",
+    "_input",
+    "_output",
+    "_query",
+    "_answer",
+    "_completion",
+    "_password",
+    "_passwd",
+    "_api_key",
+    "_secret",
+)
+# `tokens_prompt` and its like are counts.
+COUNTS: Final = "tokens_"
 
 MOST_KEYS: Final = 64
 MOST_DEPTH: Final = 4
@@ -57,15 +88,27 @@ MOST_MESSAGE: Final = 500
 _KEY_FORM = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,99}")
 _INTEGERS = range(-(1 << 63), 1 << 64)
 
-_MENTION = re.compile(r"(?<![a-z0-9])(?:password|api_key|token|secret)(?![a-z0-9])")
-_NO_MENTION = re.compile(r"token (?:limit|count|budget|usage)(?![a-z0-9])|unexpected token(?![a-z0-9])")
+# A word is a whole name: `reset_password` mentions no password.
+_MENTION = re.compile(r"(?<![a-z0-9_])(?:password|api_key|secret|token)(?![a-z0-9_])")
+_TALK_OF_TOKENS = re.compile(
+    r"(?<![a-z0-9_])token[ -]+(?:limit|count|budget)s?(?![a-z0-9_])"
+    r"|(?<![a-z0-9_])token[ -]+usage(?![a-z0-9_])"
+    r"|(?<![a-z0-9_])unexpected[^a-z0-9_]+token(?![a-z0-9_])"
+)
 
-_SPACES = re.compile(r"\s")
-_HIDDEN_SPACES = re.compile(r"_|%20|\+")
-# Scripts that are written without spaces: Thai, Lao, Myanmar, Khmer, Kana, Han, Hangul.
+# White space, and the characters of no width that stand for it.
+_SPACES = re.compile("[\\s\u180e\u200b\u2060\ufeff]")
+_STAND_INS = re.compile(r"_|%20|\+")
+# Scripts in which whole sentences may stand without a space.
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
-    "\U00020000-\U0003ffff]"
+    "["
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"  # Myanmar
+    "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"  # Hangul
+    "\u1780-\u17ff\u19e0-\u19ff"  # Khmer
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"  # Han
+    "\u3040-\u312f\u31a0-\u31ff\uff66-\uff9f"  # Kana, Bopomofo
+    "]"
 )
 
 
@@ -94,10 +137,16 @@ def fits(metadata: dict[str, Json]) -> bool:
 def message(text: str, notes: Notes) -> str:
     """A failure's message, cut at 500; one that mentions a password, a key or a token is redacted whole."""
     text = clean(text)[:MOST_MESSAGE]
-    if _MENTION.search(_NO_MENTION.sub(" ", text.lower())):
+    if _MENTION.search(_TALK_OF_TOKENS.sub("", text.lower())):
         notes.removed("failure", "message", "it mentions password, api_key, token or secret")
         return "[redacted]"
     return text
+
+
+def names_private_text(key: str) -> bool:
+    """Whether text under this key, or anywhere below it, is private by its name."""
+    key = key.lower()
+    return key in REMOVED_WITH_TEXT or (key.endswith(REMOVED_ENDINGS) and not key.startswith(COUNTS))
 
 
 def reads_like_prose(text: str) -> bool:
@@ -105,16 +154,22 @@ def reads_like_prose(text: str) -> bool:
     if len(_UNSPACED.findall(text)) > 16:  # noqa: PLR2004 - the contract's number
         return True
     spaces = len(_SPACES.findall(text))
-    hidden = len(_HIDDEN_SPACES.findall(text))
-    if hidden > 12:  # noqa: PLR2004 - the contract's number
-        spaces += hidden
+    stand_ins = len(_STAND_INS.findall(text))
+    if stand_ins > 12:  # noqa: PLR2004 - the contract's number
+        spaces += stand_ins
     if spaces == 0:
         return len(text) > 128  # noqa: PLR2004 - the contract's number
     return len(text) > 64 or spaces > 3  # noqa: PLR2004 - the contract's numbers
 
 
 def _mapping(
-    metadata: Mapping[str, object], notes: Notes, *, place: str, refused: frozenset[str], depth: int
+    metadata: Mapping[str, object],
+    notes: Notes,
+    *,
+    place: str,
+    refused: frozenset[str],
+    depth: int,
+    below_private: bool = False,
 ) -> dict[str, Json]:
     kept: dict[str, Json] = {}
     for given, value in metadata.items():
@@ -122,16 +177,14 @@ def _mapping(
         if key is None or not _KEY_FORM.fullmatch(key):
             notes.removed(place, "<key>", "not a plain key")
             continue
-        lower = key.lower()
-        if lower in refused:
+        if key.lower() in refused:
             notes.removed(place, key, "the contract refuses this key")
-        elif isinstance(value, str) and (lower in REMOVED_WITH_TEXT or lower.endswith(REMOVED_ENDINGS)):
-            notes.removed(place, key, "private text")
         elif key not in kept and len(kept) == MOST_KEYS:
             notes.removed(place, key, f"more than {MOST_KEYS} keys")
         else:
             try:
-                kept[key] = _value(value, notes, place=place, depth=depth)
+                private = below_private or names_private_text(key)
+                kept[key] = _value(value, notes, place=place, depth=depth, private=private)
             except _Unfit as unfit:
                 notes.removed(place, key, str(unfit))
     return kept
@@ -141,7 +194,7 @@ class _Unfit(Exception):  # noqa: N818 - never seen outside this module
     """The value cannot be kept; the text says why, without the value."""
 
 
-def _value(value: object, notes: Notes, *, place: str, depth: int) -> Json:
+def _value(value: object, notes: Notes, *, place: str, depth: int, private: bool) -> Json:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -154,6 +207,8 @@ def _value(value: object, notes: Notes, *, place: str, depth: int) -> Json:
         return float(value)
     text = plain(value)
     if text is not None:
+        if private:
+            raise _Unfit("private text")
         # What is kept is kept as it was given; control characters are the server's to replace.
         text = text.encode("utf-8", "replace").decode("utf-8")
         if reads_like_prose(text):
@@ -163,10 +218,10 @@ def _value(value: object, notes: Notes, *, place: str, depth: int) -> Json:
         raise _Unfit("nested too deep, or not a scalar")
     if isinstance(value, Mapping):
         # Below the first level no key is refused: there the rule for private text holds.
-        return _mapping(value, notes, place=place, refused=frozenset(), depth=depth + 1)
+        return _mapping(value, notes, place=place, refused=frozenset(), depth=depth + 1, below_private=private)
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         # A list with one entry that cannot be kept goes whole: with a gap in it, it would say something else.
-        return [_value(entry, notes, place=place, depth=depth + 1) for entry in value]
+        return [_value(entry, notes, place=place, depth=depth + 1, private=private) for entry in value]
     raise _Unfit("no JSON value")
 
 

@@ -63,6 +63,7 @@ class Run:
         self._started_at: datetime = clock.now()
         self._ended = False
         self._steps: list[Step] = []
+        self._step_ids: set[str] = set()
         self._decisions: list[dict[str, Json]] = []
         self._signals: list[dict[str, Json]] = []
         self._metadata: dict[str, Json] = {}
@@ -136,7 +137,7 @@ class Run:
             return
         fields: dict[str, Json] = {
             "decision_id": new_id(self.clock.now()),
-            "step_id": self._known_step(step_id),
+            "step_id": self.known_step(step_id),
             "decision_type": pair[0],
             "selected": chosen,
             "reason_code": pair[1],
@@ -166,7 +167,7 @@ class Run:
             return
         fields: dict[str, Json] = {
             "signal_id": new_id(self.clock.now()),
-            "step_id": self._known_step(step_id),
+            "step_id": self.known_step(step_id),
             "signal_type": pair[0],
             "signal_code": pair[1],
             "value": observed,
@@ -195,7 +196,7 @@ class Run:
             self._notes.ignored("failure replaced", "a run carries one failure, the last one")
         text = plain(message)
         self._failure = {
-            "step_id": self._known_step(step_id),
+            "step_id": self.known_step(step_id),
             "failure_type": kind,
             "failure_code": code(failure_code, 100) or "unknown",
             "message": (None if text is None else _privacy.message(text, self._notes)) or "no message",
@@ -230,12 +231,24 @@ class Run:
                 self._notes.ignored("step dropped", f"the run has ended, or has {_MOST_STEPS} steps")
             else:
                 self._steps.append(step)
+                self._step_ids.add(step.step_id)
 
     def failed_at(self, step: Step, error: BaseException) -> None:
         """Remembers the innermost step that `error` left."""
         with self.lock:
             if self._failed_at is None or self._failed_at[1:] != (id(error), type(error)):
                 self._failed_at = (step, id(error), type(error))
+
+    def known_step(self, step_id: object) -> str | None:
+        """The id when it names a step of this run: any other one would cost the whole run at the server."""
+        if step_id is None:
+            return None
+        known = known_id(step_id)
+        with self.lock:
+            if known in self._step_ids:
+                return known
+        self._notes.ignored("step_id left out", "it names no step of this run")
+        return None
 
     def time_of(self, moment: float) -> str:
         """The time of day of a monotonic moment: it runs evenly even when somebody sets the clock meanwhile."""
@@ -260,7 +273,7 @@ class Run:
     def _failure_of(self, error: BaseException) -> dict[str, Json]:
         stopped = isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit))
         return {
-            "step_id": self._known_step(self._origin_of(error)),
+            "step_id": self.known_step(self._origin_of(error)),
             "failure_type": "orchestration",
             "failure_code": "cancelled" if stopped else "uncaught_exception",
             # The name of the type and no more: an exception's text may hold anything.
@@ -310,17 +323,6 @@ class Run:
         if self._ended:
             self._notes.ignored(f"{what} ignored", "the run has ended")
         return self._ended
-
-    def _known_step(self, step_id: object) -> str | None:
-        """The id when it names a step of this run: any other one would cost the whole run at the server."""
-        if step_id is None:
-            return None
-        known = known_id(step_id)
-        with self.lock:
-            if any(step.step_id == known for step in self._steps):
-                return known
-        self._notes.ignored("step_id left out", "it names no step of this run")
-        return None
 
     def _known_pair(
         self, what: str, table: Mapping[str, tuple[str, ...]], kind: object, its_code: object

@@ -8,12 +8,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from . import _privacy, _taxonomy
-from ._ids import known_id, new_id
+from ._ids import new_id
 from ._notes import Notes, quiet
 from ._text import clean, code, plain, short
 
 if TYPE_CHECKING:
     from ._run import Run
+
+# What the server can hold.
+_MOST_ATTEMPTS = 2**32 - 1
 
 # The step around the code that runs now, one a task or thread: a new thread starts with none.
 _current: ContextVar[Step | None] = ContextVar("agenttrace_step", default=None)
@@ -34,8 +37,8 @@ class Step:
         self._id = new_id(run.clock.now())
         self._type = self._known_type(step_type)
         self._name = short(name, 255) or "unnamed"
-        self._attempt = attempt if isinstance(attempt, int) and not isinstance(attempt, bool) and attempt >= 1 else None
-        self._retry_of = None if retry_of is None else known_id(retry_of)
+        self._attempt = self._known_attempt(attempt)
+        self._retry_of = run.known_step(retry_of)
         self._parent: str | None = None
         self._started: float | None = None
         self._ended: float | None = None
@@ -105,7 +108,7 @@ class Step:
     def _begin(self) -> None:
         around = _current.get()
         if around is not None and around._run is self._run and around._ended is None:
-            self._parent = around._id
+            self._parent = self._run.known_step(around._id)
         self._started = self._run.clock.monotonic()
         self._run.add_step(self)
         self._token = _current.set(self)
@@ -134,6 +137,14 @@ class Step:
             return text
         self._notes.ignored("step type taken as 'other'", f"allowed are {', '.join(_taxonomy.STEP_TYPES)}")
         return "other"
+
+    def _known_attempt(self, attempt: object) -> int | None:
+        if attempt is None:
+            return None
+        if isinstance(attempt, int) and not isinstance(attempt, bool) and 1 <= attempt <= _MOST_ATTEMPTS:
+            return attempt
+        self._notes.ignored("attempt left out", "it must be a whole number from 1")
+        return None
 
     def wire(self, seq: int, run_ended: float) -> dict[str, _privacy.Json]:
         """The step as it is sent. One that has not ended is taken to the end of its run."""

@@ -57,12 +57,16 @@ def test_refused_keys_leave_no_trace_in_facts(tracer: AgentTracer, transport: In
     assert CANARY not in str(run_sent)
 
 
-@pytest.mark.parametrize("key", ["query", "user_query", "email", "final_answer", "authorization", "system_prompt"])
+@pytest.mark.parametrize("key", ["query", "user_query", "email", "final_answer", "authorization", "db_password"])
 def test_private_keys_go_only_with_text(tracer: AgentTracer, transport: InMemoryTransport, key: str) -> None:
     with tracer.start_run() as run, run.step("tool", "t") as step:
         step.add_metadata({key: CANARY, "nested": {"deeper": {key: CANARY, "prompt": CANARY, "n": 1}}})
-        step.add_metadata({"counts": {key: 3}})
-    assert sent(tracer, transport)["steps"][0]["metadata"] == {"nested": {"deeper": {"n": 1}}, "counts": {key: 3}}
+        step.add_metadata({"counts": {key: 3}, "below": {key: {"a": {"b": CANARY, "n": 2}}}})
+    assert sent(tracer, transport)["steps"][0]["metadata"] == {
+        "nested": {"deeper": {"n": 1}},
+        "counts": {key: 3},
+        "below": {key: {"a": {"n": 2}}},
+    }
 
 
 HARMLESS = [
@@ -101,7 +105,7 @@ def test_prose_is_dropped(tracer: AgentTracer, transport: InMemoryTransport, val
 
 @pytest.mark.parametrize(
     "message",
-    ["wrong password", "API_KEY was refused", "Token expired", "the secret: abc", "bad access_token", "(token)"],
+    ["wrong password", "API_KEY was refused", "Token expired", "the secret: abc", "auth-token is bad", "token: limit"],
 )
 def test_a_message_that_mentions_a_secret_is_redacted(
     tracer: AgentTracer, transport: InMemoryTransport, message: str
@@ -113,7 +117,8 @@ def test_a_message_that_mentions_a_secret_is_redacted(
 
 
 @pytest.mark.parametrize(
-    "message", ["max_tokens reached", "over the token limit", "Unexpected token } in JSON", "a passwordless tokenizer"]
+    "message",
+    ["max_tokens reached", "over the token-limit", "Unexpected token } in JSON", "reset_password failed", "get_secret"],
 )
 def test_talk_of_language_tokens_is_no_secret(tracer: AgentTracer, transport: InMemoryTransport, message: str) -> None:
     with tracer.start_run() as run:
