@@ -18,6 +18,7 @@ use tantivy::store::Compressor;
 use tantivy::{DocAddress, DocSet, Searcher, TERMINATED, Term};
 use uuid::Uuid;
 
+use crate::walk::run_key;
 use crate::{IndexError, RunSummary, stored};
 
 /// The version of everything that is derived and kept in `index/`. Another one on disk means a rebuild.
@@ -52,6 +53,8 @@ pub struct Fields {
     pub duration_ms: Field,
     /// u64, fast: the position of the run's first record.
     pub position: Field,
+    /// u64, fast: the first half of the run id, by which runs of one instant are put in order.
+    pub run_key: Field,
     /// u64, fast: how many steps of type plan.
     pub steps_plan: Field,
     /// u64, fast: how many steps of type retrieve.
@@ -102,6 +105,7 @@ pub fn schema() -> (Schema, Fields) {
         started_at: schema.add_i64_field("started_at", NumericOptions::default().set_fast()),
         duration_ms: number(&mut schema, "duration_ms"),
         position: number(&mut schema, "position"),
+        run_key: number(&mut schema, "run_key"),
         steps_plan: number(&mut schema, "steps_plan"),
         steps_retrieve: number(&mut schema, "steps_retrieve"),
         steps_tool: number(&mut schema, "steps_tool"),
@@ -196,6 +200,7 @@ impl Document for ColdRun {
         cells.push((fields.started_at, Cell::I64(run.started_at.as_micros())));
         cells.extend(run.duration_ms.map(|ms| (fields.duration_ms, Cell::U64(ms))));
         cells.push((fields.position, Cell::U64(run.position().get())));
+        cells.push((fields.run_key, Cell::U64(run_key(run.run_id))));
         for (field, count) in fields.steps_by_type().into_iter().zip(run.steps_by_type) {
             cells.push((field, Cell::U64(u64::from(count))));
         }

@@ -1,7 +1,11 @@
 //! Which runs a question is about.
 
+use std::ops::RangeInclusive;
+
 use agenttracer_model::taxonomy::{FailureType, RunStatus};
 use agenttracer_model::{Position, Timestamp};
+
+use crate::RunSummary;
 
 /// A conjunction of conditions; within one condition, any of the values. An empty list or `None` is no condition.
 ///
@@ -36,4 +40,42 @@ pub struct Filter {
     pub before_position: Option<Position>,
     /// Set when a value was asked for that no run can have (an unknown status): nothing matches.
     pub nothing: bool,
+}
+
+impl Filter {
+    /// Whether `run` meets every condition.
+    pub fn matches(&self, run: &RunSummary) -> bool {
+        any(&self.agent_id, |agent| **agent == *run.agent_id)
+            && any(&self.agent_version, |version| **version == *run.agent_version)
+            && any(&self.environment, |environment| **environment == *run.environment)
+            && (self.status.contains(&run.status) || self.status.is_empty() && run.status != RunStatus::Running)
+            && self.start_time.is_none_or(|start| run.started_at >= start)
+            && self.end_time.is_none_or(|end| run.started_at <= end)
+            && any(&self.failure_type, |kind| run.failures.iter().any(|failure| failure.failure_type == *kind))
+            && any(&self.failure_code, |code| run.failures.iter().any(|failure| *failure.failure_code == **code))
+            && any(&self.step_name, |name| run.step_names.binary_search_by(|have| (**have).cmp(name.as_str())).is_ok())
+            && self.has_retries.is_none_or(|retries| retries == (run.retry_count > 0))
+            && self.durations().is_none_or(|range| run.duration_ms.is_some_and(|ms| range.contains(&ms)))
+            && self.before_position.is_none_or(|position| run.position() < position)
+            && !self.nothing
+    }
+
+    /// Whether no run at all can match, whatever there is.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.nothing
+            || self.start_time.zip(self.end_time).is_some_and(|(start, end)| start > end)
+            || self.durations().is_some_and(|range| range.is_empty())
+            || self.before_position == Some(Position::ZERO)
+    }
+
+    /// The durations asked for, in ms; `None` when any will do, none included.
+    pub(crate) fn durations(&self) -> Option<RangeInclusive<u64>> {
+        (self.min_duration_ms.is_some() || self.max_duration_ms.is_some())
+            .then(|| self.min_duration_ms.unwrap_or(0)..=self.max_duration_ms.unwrap_or(u64::MAX))
+    }
+}
+
+/// Whether one of `values` holds; no value is no condition.
+fn any<T>(values: &[T], holds: impl FnMut(&T) -> bool) -> bool {
+    values.is_empty() || values.iter().any(holds)
 }

@@ -4,18 +4,29 @@
 #![forbid(unsafe_code)]
 
 pub mod cold;
+mod columns;
+mod count;
 mod directory;
 mod error;
 pub mod filter;
 mod hot;
 mod mask;
+mod matching;
 mod run_ids;
 mod snapshot;
+mod stats;
 mod stored;
 mod summary;
+mod walk;
 
+#[cfg(test)]
+mod question_tests;
+
+pub use count::Count;
 pub use directory::DiskDirectory;
 pub use error::IndexError;
 pub use filter::Filter;
 pub use snapshot::Snapshot;
+pub use stats::Stats;
 pub use summary::{FailureSummary, RunSummary};
+pub use walk::{ListError, Page, PageRequest};

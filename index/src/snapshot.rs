@@ -5,6 +5,7 @@ use tantivy::{DocAddress, Searcher};
 use uuid::Uuid;
 
 use crate::cold::{self, Fields};
+use crate::columns::Columns;
 use crate::hot::Chunk;
 use crate::mask::Mask;
 use crate::run_ids::RunIdFilter;
@@ -27,6 +28,8 @@ pub(crate) struct State {
     /// Oldest first.
     pub(crate) hot: Arc<[Arc<Chunk>]>,
     pub(crate) searcher: Searcher,
+    /// Of the searcher's segments, in its order: made with [`Columns::of`] when the searcher changes.
+    pub(crate) columns: Arc<[Arc<Columns>]>,
     pub(crate) fields: Fields,
     /// Usually none.
     pub(crate) mask: Option<Arc<Mask>>,
@@ -56,6 +59,11 @@ impl Snapshot {
     /// The cold index. Leave out what is [`masked`](Self::masked).
     pub fn searcher(&self) -> &Searcher {
         &self.0.searcher
+    }
+
+    /// The columns of the cold index's segments, in the order of the searcher.
+    pub(crate) fn columns(&self) -> &[Arc<Columns>] {
+        &self.0.columns
     }
 
     /// The fields of the cold index.
