@@ -162,7 +162,7 @@ fn bearer_end(bytes: &[u8], word_end: usize) -> Option<usize> {
 }
 
 /// `password=value` and its like. The word may be the last part of a longer name (`DB_PASSWORD=..`, `client-secret: ..`),
-/// which is then part of the match; behind a longer name and `:` only a value of 8 with a digit counts, for
+/// which is then part of the match; behind a longer name and `:` only a quoted value or one of 8 with a digit counts, for
 /// `get_secret:prod` is a name.
 fn assigned_end(text: &str, start: usize, end: usize) -> Option<usize> {
     const WORDS: [&[u8]; 7] = [b"password", b"passwd", b"api_key", b"secret", b"token", b"api-key", b"apikey"];
@@ -200,7 +200,8 @@ fn assigned_end(text: &str, start: usize, end: usize) -> Option<usize> {
     let value = &text[value_start..value_end];
     let long_enough = value.chars().nth(3).is_some();
     let strong = value.len() >= 8 && value.bytes().any(|b| b.is_ascii_digit());
-    (long_enough && !is_no_value(value) && (!longer_name || sign == b'=' || strong)).then_some(value_end)
+    (long_enough && !is_no_value(value) && (!longer_name || sign == b'=' || quote_end.is_some() || strong))
+        .then_some(value_end)
 }
 
 fn spaces(bytes: &[u8], at: usize) -> usize {
