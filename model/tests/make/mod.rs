@@ -1,6 +1,5 @@
 //! Runs and their parts for tests.
 #![allow(dead_code, reason = "each test uses its part")]
-#![expect(clippy::allow_attributes, reason = "which helper is unused differs from test to test")]
 
 use agenttracer_model::taxonomy::{
     DecisionType, FailureType, ReasonCode, RunStatus, SignalCode, SignalType, StepStatus, StepType,
