@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -32,11 +33,6 @@ class Server:
     """What it printed."""
 
 
-def _binary() -> Path:
-    """The program under test: `AGENTTRACER_BIN`, or the debug build."""
-    return Path(os.environ.get("AGENTTRACER_BIN", ROOT / "target" / "debug" / "agenttracer"))
-
-
 def _addresses(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> dict[str, str]:
     """Waits for the file that a server writes once it is ready."""
     path = data_dir / "run" / "addresses.json"
@@ -52,14 +48,29 @@ def _addresses(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> d
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with an empty data directory, for all tests of the session."""
-    binary = _binary()
+def agenttracer() -> Path:
+    """The program under test: `AGENTTRACER_BIN`, or the debug build."""
+    binary = Path(os.environ.get("AGENTTRACER_BIN", ROOT / "target" / "debug" / "agenttracer"))
     if shutil.which(binary) is None:
         raise RuntimeError(f"{binary} is not there: `cargo build`, or set AGENTTRACER_BIN")
+    return binary
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def server(agenttracer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with an empty data directory, for all tests of the session."""
     folder = tmp_path_factory.mktemp("server")
     data_dir, log = folder / "data", folder / "log"
-    command = [str(binary), "serve", "--data-dir", str(data_dir)]
+    command = [str(agenttracer), "serve", "--data-dir", str(data_dir)]
     command += ["--ingest-addr", "127.0.0.1:0", "--query-addr", "127.0.0.1:0", "--ui-addr", "127.0.0.1:0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AGENTTRACER_")}
     with log.open("wb") as output:

@@ -121,7 +121,7 @@ def test_the_sdk_removes_what_the_server_removes(server: HasAddresses, tracer: A
     keys = sorted(_privacy.REMOVED_WITH_TEXT - _privacy.REFUSED_IN_STEPS) + ends + fine
     strings = ["gpt-4.1", "a b c d", "a b c d e", "x" * 128, "x" * 129, "東" * 16, "東" * 17, "a_" * 12, "a+" * 13]
     strings += ["ab " + "x" * 61, "ab " + "x" * 62, "a\u200bb\u3000c d e", "한국" * 9, "%20" * 13, "ﾃ" * 17, "ä" * 128]
-    facts = {key: "x" for key in keys} | {f"s{number}": text for number, text in enumerate(strings)}
+    facts: dict[str, Any] = dict.fromkeys(keys, "x") | {f"s{number}": text for number, text in enumerate(strings)}
     facts |= {"nested": {"answer": "x", "email": 5, "list": ["ok", 1, None]}, "question": {"a": {"b": "x", "n": 1}}}
     step = {"seq": 0, "step_type": "tool", "name": "t", "latency_ms": 1}
     step |= {"started_at": "2026-01-01T00:00:00Z", "ended_at": "2026-01-01T00:00:01Z"}
@@ -227,7 +227,7 @@ def test_what_the_sdk_removed_is_nowhere(server: HasAddresses, agent_id: str) ->
 
 
 def test_the_example_agent_runs_as_the_readme_says(server: HasAddresses) -> None:
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [sys.executable, "examples/customer_support_agent.py"],
         cwd=ROOT,
         env={

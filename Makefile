@@ -1,0 +1,111 @@
+# make serve   builds the server and starts everything on ./data
+# make test    everything that continuous integration runs
+# make prove   the same promises, at length: thousands of simulated crashes, kill -9 under load, soak, benches
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.ONESHELL:
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+VENV := $(abspath .venv)
+PYTEST := AGENTTRACER_BIN=$(TARGET)/debug/agenttracer $(VENV)/bin/pytest -c sdk/pyproject.toml --rootdir .
+RUFF := $(VENV)/bin/ruff
+MYPY := $(VENV)/bin/mypy --config-file sdk/pyproject.toml
+PYTHON_FILES := sdk compat docker examples conftest.py
+
+.PHONY: help
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+.PHONY: serve
+serve: ## build the server and start it on ./data: ports 8000, 8001 and 3000
+	cargo build --release --locked --package agenttracer-tools
+	exec $(TARGET)/release/agenttracer serve --data-dir data
+
+# The order is that of the waiting: what fails fast comes first.
+.PHONY: test
+test: ## check and test everything
+	@$(MAKE) --no-print-directory lint-python lint-shell lint-docker lint-rust
+	$(MAKE) --no-print-directory test-rust
+	$(MAKE) --no-print-directory test-python
+	@echo "make test: everything passed"
+
+# ---- Rust ----------------------------------------------------------------------------------------------------------
+
+# Binaries, tests and examples are built in one go with one set of features, so that nothing is built twice.
+.PHONY: build
+build: ## build everything for the tests, the debug server included
+	cargo build --locked --workspace --bins --tests --examples
+
+.PHONY: lint-rust
+lint-rust: ## format, lints and documentation of the Rust parts
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+.PHONY: test-rust
+test-rust: build ## tests of the Rust parts
+	if cargo nextest --version >/dev/null 2>&1; then
+	  cargo nextest run --locked --workspace
+	else
+	  cargo test --locked --workspace --bins --tests
+	fi
+	cargo test --locked --workspace --doc
+
+# ---- Python --------------------------------------------------------------------------------------------------------
+
+$(VENV)/.made: .ci/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement .ci/requirements.txt
+	touch $@
+
+.PHONY: lint-python
+lint-python: $(VENV)/.made ## format, lints and types of the Python parts
+	$(RUFF) format --config sdk/pyproject.toml --check $(PYTHON_FILES)
+	$(RUFF) check --config sdk/pyproject.toml $(PYTHON_FILES)
+	MYPYPATH=sdk $(MYPY) sdk/agenttrace sdk/tests sdk/generate_taxonomy.py
+	$(MYPY) compat docker examples conftest.py
+
+.PHONY: test-python
+test-python: build $(VENV)/.made ## the SDK as pip installs it, the example, the contract, the image: on the real server
+	cargo run --quiet --locked --package agenttracer-model --example taxonomy_json \
+	  | $(VENV)/bin/python sdk/generate_taxonomy.py --check
+	rm -rf sdk/build sdk/agenttrace.egg-info
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps --no-build-isolation ./sdk
+	rm -rf sdk/build sdk/agenttrace.egg-info
+	$(PYTEST) sdk/tests compat docker
+
+# ---- shell and containers ------------------------------------------------------------------------------------------
+
+.PHONY: lint-shell
+lint-shell: $(VENV)/.made ## the shell scripts
+	$(VENV)/bin/shellcheck .ci/run docker/healthcheck
+
+.PHONY: lint-docker
+lint-docker: $(VENV)/.made ## the image and how it is run
+	$(VENV)/bin/hadolint Dockerfile
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+# ---- at length -----------------------------------------------------------------------------------------------------
+
+.PHONY: prove
+prove: test ## the promises at length: 10,000 simulated disks, 50 times kill -9, soak, benches
+	export AGENTTRACER_SIM_SEEDS=10000 AGENTTRACER_KILLS=50
+	if cargo nextest --version >/dev/null 2>&1; then
+	  cargo nextest run --locked --workspace --run-ignored all
+	else
+	  cargo test --locked --workspace --bins --tests -- --include-ignored
+	fi
+	$(MAKE) --no-print-directory bench
+
+.PHONY: bench
+bench: ## questions about speed, each beside a bare loop
+	cargo bench --locked --workspace
+
+.PHONY: clean
+clean: ## remove everything that was built; ./data stays
+	cargo clean
+	rm -rf $(VENV) sdk/build sdk/agenttrace.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find $(PYTHON_FILES) -name __pycache__ -type d -prune -exec rm -rf {} +
