@@ -251,3 +251,198 @@ fn shown_key(key: &str) -> String {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.:/-".contains(&byte));
     if plain { key.to_owned() } else { "<key>".to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn as_value(value: &sonic_rs::Value) -> Value {
+        MetadataReader { reading: MetadataReading::default(), path: Vec::new() }.value(value)
+    }
+
+    /// What serde_json, an independent reader, makes of the same text.
+    struct Reference(Value);
+
+    impl<'de> Deserialize<'de> for Reference {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(ReferenceVisitor).map(Self)
+        }
+    }
+
+    struct ReferenceVisitor;
+
+    impl<'de> serde::de::Visitor<'de> for ReferenceVisitor {
+        type Value = Value;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("any JSON")
+        }
+
+        fn visit_unit<E>(self) -> Result<Value, E> {
+            Ok(Value::Null)
+        }
+
+        fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+            Ok(Value::Bool(value))
+        }
+
+        fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+            Ok(Value::Uint(value))
+        }
+
+        fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+            Ok(Value::Int(value))
+        }
+
+        fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+            Ok(Value::Float(value))
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+            Ok(Value::String(privacy::normalise_text(text.to_owned())))
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+            let mut values = Vec::new();
+            while let Some(Reference(value)) = seq.next_element()? {
+                values.push(value);
+            }
+            Ok(Value::Array(values))
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+            let mut entries: Vec<(String, Value)> = Vec::new();
+            while let Some((key, Reference(value))) = map.next_entry::<String, _>()? {
+                let key = privacy::normalise_text(key);
+                match entries.iter_mut().find(|(known, _)| *known == key) {
+                    Some(entry) => entry.1 = value,
+                    None => entries.push((key, value)),
+                }
+            }
+            Ok(Value::Object(Metadata(entries)))
+        }
+    }
+
+    /// serde_json reads a float up to a few units in the last place wrong; all else must be equal.
+    fn alike(ours: &Value, theirs: &Value) -> bool {
+        match (ours, theirs) {
+            (Value::Float(ours), Value::Float(theirs)) => (ours - theirs).abs() <= 4.0 * f64::EPSILON * ours.abs(),
+            (Value::Array(ours), Value::Array(theirs)) => {
+                ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| alike(ours, theirs))
+            }
+            (Value::Object(Metadata(ours)), Value::Object(Metadata(theirs))) => {
+                ours.len() == theirs.len()
+                    && ours.iter().zip(theirs).all(|(ours, theirs)| ours.0 == theirs.0 && alike(&ours.1, &theirs.1))
+            }
+            _ => ours == theirs,
+        }
+    }
+
+    fn agree(text: &[u8]) -> Result<(), TestCaseError> {
+        let ours = parse(text, Numbers::Nearest);
+        let exact = parse(text, Numbers::Exact);
+        // A byte order mark is skipped here only.
+        match serde_json::from_slice::<Reference>(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)) {
+            Ok(Reference(theirs)) => {
+                let ours = as_value(&ours.unwrap());
+                prop_assert!(alike(&ours, &theirs), "{:?} {:?}", ours, theirs);
+                prop_assert_eq!(as_value(&exact.unwrap()), ours);
+            }
+            Err(_) => {
+                prop_assert!(ours.is_err(), "{:?}", String::from_utf8_lossy(text));
+                prop_assert!(ours.unwrap_err().offset <= text.len());
+            }
+        }
+        Ok(())
+    }
+
+    fn number() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<f64>()
+                .prop_filter("JSON has no others", |number| number.is_finite())
+                .prop_map(|number| format!("{number:e}")),
+            any::<i64>().prop_map(|number| number.to_string()),
+            any::<u64>().prop_map(|number| number.to_string()),
+            "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,24})?([eE][+-]?[0-9]{1,2})?",
+        ]
+    }
+
+    fn document() -> impl Strategy<Value = String> {
+        let string = prop_oneof![".{0,40}", "[a-z_]{1,8}", "[\\x00-\\x1f\"\\\\/\u{e9}\u{1f600}]{0,6}"]
+            .prop_map(|text| serde_json::to_string(&text).unwrap());
+        let escaped = "(\\\\u[0-9a-fA-F]{4}|\\\\[nrtbf/\"\\\\]|[a-z ]){0,5}".prop_map(|text| format!("\"{text}\""));
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+            Just("false".to_owned()),
+            number(),
+            string.clone(),
+            escaped
+        ];
+        leaf.prop_recursive(5, 40, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(|values| format!("[{}]", values.join(" , "))),
+                prop::collection::vec((string.clone(), inner), 0..40).prop_map(|pairs| {
+                    let pairs: Vec<_> = pairs.into_iter().map(|(key, value)| format!("{key}:{value}")).collect();
+                    format!("{{{}}}", pairs.join(",\n"))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn documents_are_read_as_serde_json_reads_them(text in document()) {
+            agree(text.as_bytes())?;
+        }
+
+        #[test]
+        fn floats_are_the_nearest_ones(text in number()) {
+            let nearest: f64 = text.parse().unwrap();
+            match as_value(&parse(text.as_bytes(), Numbers::Nearest).unwrap()) {
+                Value::Float(number) => prop_assert_eq!(number, nearest),
+                Value::Uint(number) => prop_assert_eq!(number.to_string(), text),
+                Value::Int(number) => prop_assert_eq!(number.to_string(), text),
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+
+        #[test]
+        fn bytes_are_refused_as_serde_json_refuses_them(
+            text in document(), at in any::<prop::sample::Index>(), byte in any::<u8>(), insert in any::<bool>(),
+        ) {
+            let mut bytes = text.into_bytes();
+            let at = at.index(bytes.len());
+            if insert { bytes.insert(at, byte) } else { bytes[at] = byte }
+            agree(&bytes)?;
+        }
+
+        #[test]
+        fn elements_are_those_of_the_array(documents in prop::collection::vec(document(), 0..6), space in "[ \n\t\r]{0,3}") {
+            let text = format!("{space}[{}{space}]{space}", documents.join(&format!("{space},{space}")));
+            let cut: Vec<_> = elements(text.as_bytes(), 10).unwrap().into_iter().map(|range| text[range].trim_ascii().to_owned()).collect();
+            prop_assert_eq!(cut, documents);
+        }
+
+        #[test]
+        fn any_bytes_are_cut_or_refused(bytes in prop::collection::vec(prop::sample::select(&b"[]{},\"\\ x1"[..]), 0..40)) {
+            if let Ok(ranges) = elements(&bytes, 3) {
+                prop_assert!(ranges.len() <= 3);
+                prop_assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start));
+            }
+        }
+    }
+
+    #[test]
+    fn depth_is_counted_outside_strings() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth)).into_bytes();
+        assert_eq!(too_deep(&nested(MAX_DEPTH)), None);
+        assert_eq!(too_deep(&nested(MAX_DEPTH + 1)), Some(MAX_DEPTH));
+        assert_eq!(too_deep(&[b"\"\\\"".to_vec(), vec![b'['; 1000], b"\"".to_vec()].concat()), None);
+        assert_eq!(too_deep(&b"[]".repeat(1000)), None);
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agenttracer_model::privacy::MessageWords;
-use agenttracer_model::{Loc, Position, RunBatch, RunView};
+use agenttracer_model::{Loc, Position};
 use agenttracer_storage::disk::Clock;
 use agenttracer_storage::{Health, Log};
 use axum::Router;
@@ -157,13 +157,7 @@ impl IngestState {
                 let answer = Minimal { run_id: run.run_id, position };
                 return Ok(self.answer(StatusCode::CREATED, &answer, Some(position), &removed, true));
             }
-            Stored::Now { position, created_at } => {
-                let run_id = run.run_id;
-                let events = run.into_events();
-                let batch = RunBatch { position, received_at: created_at, run_id, whole: true, events };
-                let view = RunView::fold([batch]).ok_or(Refused::Erased(String::new()))?;
-                (StatusCode::CREATED, view)
-            }
+            Stored::Now { position, created_at } => (StatusCode::CREATED, run.into_view(created_at, position)),
             Stored::Before => {
                 intake.metrics.duplicate.inc();
                 (StatusCode::OK, intake.view(run.run_id)?)
