@@ -24,7 +24,7 @@ impl Digest {
     /// values were removed (what is left decides), and [`Run::digest`] itself. Numbers in metadata keep their kind:
     /// `5` and `5.0` differ.
     pub fn of(run: &Run) -> Self {
-        let mut bytes = Encoder::new(b'R', 512 + 256 * run.steps.len());
+        let mut bytes = Encoder::new(b'R', 1024 + 384 * run.steps.len());
         bytes.id(run.run_id);
         bytes.text(&run.agent_id);
         bytes.text(&run.agent_version);

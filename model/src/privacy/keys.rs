@@ -1,3 +1,5 @@
+use super::shapes::touches;
+
 /// The longest key that is looked up; longer ones can only be known by how they end.
 const LONGEST_KNOWN: usize = 16;
 
@@ -111,9 +113,8 @@ fn has_private_end(key: &[u8]) -> bool {
 /// Whether the key has the form of a key: `[A-Za-z_][A-Za-z0-9_.:/-]{0,99}`.
 pub(super) fn is_key(key: &str) -> bool {
     let bytes = key.as_bytes();
-    (1..=100).contains(&bytes.len())
-        && (bytes[0].is_ascii_alphabetic() || bytes[0] == b'_')
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'/' | b'-'))
+    let in_key = |byte: &u8| touches(*byte) || matches!(byte, b'.' | b':' | b'/');
+    (1..=100).contains(&bytes.len()) && (bytes[0].is_ascii_alphabetic() || bytes[0] == b'_') && bytes.iter().all(in_key)
 }
 
 /// The key as an error may print it: itself when it is a plain identifier, else `<key>`.

@@ -1,3 +1,4 @@
+use super::shapes::Look;
 use super::{MetadataOf, Refusal, Removed, Rule, keys, prose, shapes};
 use crate::{Metadata, Value};
 
@@ -86,7 +87,10 @@ fn keep_entry(
         removed.add(Rule::Key);
         return false;
     }
-    if let Some(rule) = shapes::find(key) {
+    // A shape in the form of a key has a name and `:`, many digits, or a credential's length.
+    if (key.len() >= 8 && key.bytes().any(|byte| byte.is_ascii_digit() || byte == b':'))
+        && let Some(rule) = shapes::find(key)
+    {
         removed.add(rule);
         return false;
     }
@@ -99,7 +103,10 @@ fn keep_value(value: &mut Value, private: bool, level: usize, deepest: usize, re
     let rule = match value {
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Float(_) => None,
         Value::String(_) if private => Some(Rule::Key),
-        Value::String(text) => shapes::find(text).or(prose::is_prose(text).then_some(Rule::Prose)),
+        Value::String(text) => {
+            let look = Look::at(text);
+            shapes::find_with(text, &look).or(prose::is_prose(text, &look).then_some(Rule::Prose))
+        }
         Value::Array(_) | Value::Object(_) if level > deepest => Some(Rule::Size),
         Value::Array(values) => {
             values.retain_mut(|value| keep_value(value, private, level + 1, deepest, removed));

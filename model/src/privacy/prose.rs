@@ -1,3 +1,5 @@
+use super::shapes::Look;
+
 /// The longest metadata string without white space, in code points.
 const LONGEST_WORD: usize = 128;
 /// The longest metadata string with white space, in code points.
@@ -9,21 +11,10 @@ const MOST_UNSPACED: usize = 16;
 /// From this many on, `_`, `%20` and `+` are taken for the spaces of a sentence.
 const MOST_STAND_INS: usize = 12;
 
-/// Whether a metadata string reads like prose.
-pub(super) fn is_prose(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let (mut spaces, mut stand_ins, mut wide) = (0usize, 0usize, false);
-    for (index, &byte) in bytes.iter().enumerate() {
-        match byte {
-            b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' => spaces += 1,
-            b'_' | b'+' => stand_ins += 1,
-            b'%' if bytes[index + 1..].starts_with(b"20") => stand_ins += 1,
-            0x80.. => wide = true,
-            _ => {}
-        }
-    }
-    let (mut length, mut unspaced) = (bytes.len(), 0);
-    if wide {
+/// Whether a metadata string reads like prose; `look` is the look at it.
+pub(super) fn is_prose(text: &str, look: &Look) -> bool {
+    let (mut spaces, mut length, mut unspaced) = (look.spaces as usize, text.len(), 0);
+    if look.wide > 0 {
         length = 0;
         for c in text.chars() {
             length += 1;
@@ -31,11 +22,23 @@ pub(super) fn is_prose(text: &str) -> bool {
             spaces += usize::from(!c.is_ascii() && is_space(c));
         }
     }
-    if stand_ins > MOST_STAND_INS {
-        spaces += stand_ins;
+    if look.stand_ins as usize > MOST_STAND_INS {
+        let stand_ins = stand_ins(text.as_bytes());
+        if stand_ins > MOST_STAND_INS {
+            spaces += stand_ins;
+        }
     }
     let kept = if spaces == 0 { length <= LONGEST_WORD } else { length <= LONGEST_PHRASE && spaces <= MOST_SPACES };
     !kept || unspaced > MOST_UNSPACED
+}
+
+fn stand_ins(bytes: &[u8]) -> usize {
+    let stands_in = |(index, byte): (usize, &u8)| match byte {
+        b'_' | b'+' => true,
+        b'%' => bytes[index + 1..].starts_with(b"20"),
+        _ => false,
+    };
+    bytes.iter().enumerate().filter(|entry| stands_in(*entry)).count()
 }
 
 /// White space, and the characters of no width that stand for it.
@@ -83,7 +86,7 @@ mod tests {
             ("かカ".repeat(8) + "漢", true),
             ("Ж".repeat(40), false),
         ] {
-            assert_eq!(is_prose(&text), prose, "{text}");
+            assert_eq!(is_prose(&text, &Look::at(&text)), prose, "{text}");
         }
     }
 }

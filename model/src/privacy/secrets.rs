@@ -109,6 +109,9 @@ fn run_end(bytes: &[u8], start: usize) -> usize {
 }
 
 fn is_prefixed(run: &[u8]) -> bool {
+    if !matches!(run[0], b's' | b'p' | b'r' | b'g' | b'x' | b'A' | b'h') {
+        return false;
+    }
     PREFIXES.iter().any(|Prefix(prefix, least, digit)| {
         run.strip_prefix(*prefix)
             .is_some_and(|rest| rest.len() >= *least && (!digit || rest.iter().any(u8::is_ascii_digit)))

@@ -10,9 +10,20 @@ use super::{Rule, digits, mail, secrets};
 /// A private shape: where it stands and what it is.
 pub(super) type Match = (Range<usize>, Rule);
 
+static TOUCHES: [bool; 256] = {
+    let mut touches = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        touches[byte] = b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        byte += 1;
+    }
+    touches
+};
+
 /// Whether a neighbour belongs to the same word, so that there is no match: a letter, digit, `_` or `-`.
 pub(super) fn touches(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+    TOUCHES[usize::from(byte)]
 }
 
 /// Whether nothing touches a match that begins at `start`.
@@ -25,63 +36,78 @@ pub(super) fn free_after(bytes: &[u8], end: usize) -> bool {
     bytes.get(end).is_none_or(|byte| !touches(*byte))
 }
 
-/// What bytes a string has.
-struct Look {
-    seen: u8,
-    digits: usize,
-    dots: usize,
-    colons: usize,
+/// How many bytes of each kind a string has. Counts of very long strings saturate.
+#[derive(Default)]
+pub(super) struct Look {
+    digits: u32,
+    dots: u32,
+    /// `:` and `=`
+    assigns: u32,
+    /// `_`, `+` and `%`: they can stand in for spaces.
+    pub(super) stand_ins: u32,
+    ats: u32,
+    /// `-` and `(`
+    dashes: u32,
+    /// ASCII white space.
+    pub(super) spaces: u32,
+    /// Bytes outside ASCII.
+    pub(super) wide: u32,
 }
 
-const AT: u8 = 1;
-const PERCENT: u8 = 2;
-const ASSIGN: u8 = 4;
-const DASH: u8 = 8;
-const PLUS: u8 = 16;
-const PAREN: u8 = 32;
-const DIGIT: u8 = 64;
-const DOT: u8 = 128;
-
-static CLASS: [u8; 256] = {
-    let mut class = [0; 256];
-    class[b'@' as usize] = AT;
-    class[b'%' as usize] = PERCENT;
-    class[b'=' as usize] = ASSIGN;
-    class[b':' as usize] = ASSIGN;
-    class[b'-' as usize] = DASH;
-    class[b'+' as usize] = PLUS;
-    class[b'(' as usize] = PAREN;
-    class[b'.' as usize] = DOT;
-    let mut digit = b'0';
-    while digit <= b'9' {
-        class[digit as usize] = DIGIT;
-        digit += 1;
+/// What each byte adds to the eight counts, packed into a word of eight bits each.
+static KINDS: [u64; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let place = match byte as u8 {
+            b'0'..=b'9' => 0,
+            b'.' => 1,
+            b':' | b'=' => 2,
+            b'_' | b'+' | b'%' => 3,
+            b'@' => 4,
+            b'-' | b'(' => 5,
+            b' ' | b'\t'..=b'\r' => 6,
+            0x80.. => 7,
+            _ => 64,
+        };
+        if place < 64 {
+            kinds[byte] = 1 << (8 * place);
+        }
+        byte += 1;
     }
-    class
+    kinds
 };
 
 impl Look {
-    fn at(text: &str) -> Self {
-        let mut look = Self { seen: 0, digits: 0, dots: 0, colons: 0 };
-        for &byte in text.as_bytes() {
-            let class = CLASS[usize::from(byte)];
-            look.seen |= class;
-            look.digits += usize::from(class == DIGIT);
-            look.dots += usize::from(class == DOT);
-            look.colons += usize::from(byte == b':');
+    pub(super) fn at(text: &str) -> Self {
+        let mut look = Self::default();
+        // No packed count overflows in 255 bytes.
+        for chunk in text.as_bytes().chunks(255) {
+            let packed: u64 = chunk.iter().map(|byte| KINDS[usize::from(*byte)]).sum();
+            let count = |place: u32| (packed >> (8 * place)) as u32 & 0xff;
+            let add = |slot: &mut u32, place| *slot = slot.saturating_add(count(place));
+            add(&mut look.digits, 0);
+            add(&mut look.dots, 1);
+            add(&mut look.assigns, 2);
+            add(&mut look.stand_ins, 3);
+            add(&mut look.ats, 4);
+            add(&mut look.dashes, 5);
+            add(&mut look.spaces, 6);
+            add(&mut look.wide, 7);
         }
         look
-    }
-
-    fn has(&self, class: u8) -> bool {
-        self.seen & class != 0
     }
 }
 
 /// The rule of a private shape in `text`, if there is one. IP addresses are looked for in messages only.
 pub(super) fn find(text: &str) -> Option<Rule> {
+    if text.len() < SHORTEST { None } else { find_with(text, &Look::at(text)) }
+}
+
+/// As [`find`], when the look was taken already.
+pub(super) fn find_with(text: &str, look: &Look) -> Option<Rule> {
     let mut found = None;
-    scan(text, false, &mut |(_, rule)| {
+    scan(text, look, false, &mut |(_, rule)| {
         found = Some(rule);
         true
     });
@@ -91,7 +117,7 @@ pub(super) fn find(text: &str) -> Option<Rule> {
 /// All private shapes of a message, in order of their beginning; they may overlap.
 pub(super) fn find_all(text: &str) -> Vec<Match> {
     let mut found = Vec::new();
-    scan(text, true, &mut |hit| {
+    scan(text, &Look::at(text), true, &mut |hit| {
         found.push(hit);
         false
     });
@@ -99,30 +125,33 @@ pub(super) fn find_all(text: &str) -> Vec<Match> {
     found
 }
 
+/// The shortest shape: `a@b.co`.
+const SHORTEST: usize = 6;
+
 /// Reports every shape; stops when `report` says so.
-fn scan(text: &str, message: bool, report: &mut dyn FnMut(Match) -> bool) {
-    // The shortest shapes: `a@b.co`, `token:abcd`.
-    if text.len() < 6 {
+fn scan(text: &str, look: &Look, message: bool, report: &mut dyn FnMut(Match) -> bool) {
+    if text.len() < SHORTEST {
         return;
     }
-    let look = Look::at(text);
-    let named = look.has(ASSIGN);
-    if (named || text.len() >= secrets::SHORTEST) && secrets::scan(text, named, report) {
+    let named = look.assigns > 0;
+    // What a credential has that needs no name: a digit, the space behind `Bearer` or in a PEM header, a JWT's dots.
+    let bare = text.len() >= secrets::SHORTEST && (look.digits > 0 || look.spaces > 0 || look.dots >= 2);
+    if (named || bare) && secrets::scan(text, named, report) {
         return;
     }
-    if look.has(AT) && look.has(ASSIGN) && secrets::scan_urls(text, report) {
+    if look.ats > 0 && named && secrets::scan_urls(text, report) {
         return;
     }
-    if look.has(AT | PERCENT) && look.has(DOT) && mail::scan(text, report) {
+    if (look.ats > 0 || (look.stand_ins > 0 && text.contains('%'))) && look.dots > 0 && mail::scan(text, report) {
         return;
     }
     if look.digits >= 12 && digits::scan_cards(text, report) {
         return;
     }
-    if look.digits >= 8 && look.has(PLUS | PAREN | DASH) && digits::scan_phones(text, report) {
+    if look.digits >= 8 && (look.dashes > 0 || look.stand_ins > 0) && digits::scan_phones(text, report) {
         return;
     }
-    if message && look.digits >= 1 && (look.dots >= 3 || look.colons >= 2) {
+    if message && look.digits > 0 && (look.dots >= 3 || look.assigns >= 2) {
         digits::scan_ips(text, report);
     }
 }
