@@ -16,6 +16,7 @@ pub mod record;
 mod recovery;
 mod segment;
 mod segmented;
+pub mod verify;
 mod view;
 
 pub use error::{AppendError, Damage, OpenError, ReadError, SubmitError};

@@ -6,7 +6,7 @@ mod table;
 mod walk;
 mod writer;
 
-pub(crate) use reader::{OpenSealed, find_in_active, find_in_sealed, load_footer, read_footer};
+pub(crate) use reader::{OpenSealed, find_in_active, find_in_sealed, load_footer, read_footer, rebuild_footer};
 pub(crate) use source::Source;
 pub(crate) use table::{Active, Sealed, Table};
 pub(crate) use walk::{Span, Step, Walker};

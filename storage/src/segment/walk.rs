@@ -132,7 +132,6 @@ impl Walker {
     }
 
     /// Whether the bytes between the frame's end and the next multiple of 8 are zero.
-    #[expect(dead_code, reason = "verification looks at it")]
     pub(crate) fn is_padded(&mut self, frame: &Frame) -> io::Result<bool> {
         let end = frame.bytes().end;
         Ok(is_zero(self.source.at(end, (align8(end) - end) as usize, self.limit)?))

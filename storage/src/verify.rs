@@ -1,0 +1,338 @@
+//! Looking at a log without opening it: every byte of every file is read and accounted for.
+//!
+//! *Format*: whatever is no header, frame, padding or footer, and whatever a CRC, the chain, the footer's counts or the
+//! manifest contradict, is damage and named by file, offsets and positions.
+//! *Durability*, *Recovery*: nothing is changed; the directory is locked while it lasts. Everything is read by pread, so
+//! that a bad sector is an error and not a signal.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agenttracer_model::{Position, Timestamp};
+use uuid::Uuid;
+
+use crate::disk::{Disk, DiskFile};
+use crate::format::{Entry, Footer, SEGMENT_HEADER_BYTES, SegmentHeader, Slot};
+use crate::manifest::Manifest;
+use crate::recovery::{Cut, at, list_segments, read_header, scan};
+use crate::segment::{SegmentFile, Source, Span, Step, Walker, file_name, load_footer, read_footer, rebuild_footer};
+use crate::{Damage, OpenError};
+
+/// How much is read in one go.
+const AHEAD_BYTES: usize = 1 << 20;
+
+/// What a directory holds.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Names the log; `None` when there is no manifest.
+    pub log_id: Option<Uuid>,
+    /// How often the log was started.
+    pub epoch: u64,
+    /// Whether it was closed cleanly.
+    pub clean: bool,
+    /// In position order.
+    pub segments: Vec<SegmentReport>,
+    /// What the next start will cut off: bytes of a group that was never acknowledged. Not damage.
+    pub torn_tail: Option<Cut>,
+    /// Everything that is wrong.
+    pub damage: Vec<Damage>,
+}
+
+/// What a segment holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentReport {
+    /// The file.
+    pub file: PathBuf,
+    /// A running number, from 1.
+    pub id: u64,
+    /// 1 as it was written, more after compaction.
+    pub generation: u32,
+    /// Whether it never changes any more.
+    pub sealed: bool,
+    /// The position of its first record.
+    pub first: Position,
+    /// The position after its last record.
+    pub end: Position,
+    /// The length of the file.
+    pub file_bytes: u64,
+    /// Batches that are there.
+    pub batches: u64,
+    /// Bytes of their payloads.
+    pub payload_bytes: u64,
+    /// The earliest and the latest time of a batch; `None` when there is none.
+    pub times: Option<(Timestamp, Timestamp)>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.damage.is_empty()
+    }
+
+    /// The first position after all batches.
+    pub fn tail(&self) -> Position {
+        self.segments.last().map_or(Position::ZERO, |segment| segment.end)
+    }
+
+    /// How many batches there are.
+    pub fn batches(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.batches).sum()
+    }
+
+    /// How many records there are.
+    pub fn records(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.end.get() - segment.first.get()).sum()
+    }
+
+    /// Bytes of the segment files.
+    pub fn file_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.file_bytes).sum()
+    }
+}
+
+/// Reads every byte of the log in `dir`. `progress` is called after each segment.
+///
+/// # Errors
+/// `Locked` while a server has the directory, `NewerFormat`, or an I/O error of a directory. Whatever is wrong with the
+/// log's files, reading errors included, is in the report.
+pub fn verify(disk: &dyn Disk, dir: &Path, progress: &mut dyn FnMut(&SegmentReport)) -> Result<Report, OpenError> {
+    Look { disk, log_dir: dir.join("log"), payloads: true, report: Report::default() }.look(dir, progress)
+}
+
+/// Reads the manifest, the headers and footers of sealed segments, and the active segment: what there is, without reading
+/// every payload.
+///
+/// # Errors
+/// As for [`verify`].
+pub fn inspect(disk: &dyn Disk, dir: &Path) -> Result<Report, OpenError> {
+    Look { disk, log_dir: dir.join("log"), payloads: false, report: Report::default() }.look(dir, &mut |_| {})
+}
+
+struct Look<'a> {
+    disk: &'a dyn Disk,
+    log_dir: PathBuf,
+    payloads: bool,
+    report: Report,
+}
+
+impl Look<'_> {
+    fn look(mut self, dir: &Path, progress: &mut dyn FnMut(&SegmentReport)) -> Result<Report, OpenError> {
+        let lock_file = dir.join("LOCK");
+        let _lock = self.disk.lock(&lock_file).map_err(|source| match source.kind() {
+            std::io::ErrorKind::WouldBlock => OpenError::Locked(dir.to_owned()),
+            _ => OpenError::Io { file: lock_file, source },
+        })?;
+        let found = Manifest::read(self.disk, dir)?;
+        self.report.damage.extend(found.bad.into_iter().filter(|slot| slot.offsets.end > 0));
+        let mut files = match self.disk.exists(&self.log_dir).map_err(at(&self.log_dir))? {
+            true => list_segments(self.disk, &self.log_dir)?,
+            false => BTreeMap::new(),
+        };
+        let Some(slot) = found.manifest.map(|manifest| manifest.slot).or_else(|| self.guess_slot(dir, &files)) else {
+            return Ok(self.report);
+        };
+        self.report.log_id = Some(slot.log_id);
+        self.report.epoch = slot.epoch;
+        self.report.clean = slot.clean;
+        for entry in &slot.segments {
+            let file = SegmentFile::new(&self.log_dir, slot.log_id, entry.first, entry.generation);
+            match files.remove(&entry.first) {
+                None => self.add(file.path, 0..entry.file_bytes, entry.first..entry.end, "the file is missing"),
+                Some(file_bytes) if file_bytes != entry.file_bytes => {
+                    let offsets = file_bytes.min(entry.file_bytes)..file_bytes.max(entry.file_bytes);
+                    let what = format!("the file has {file_bytes} bytes, the manifest says {}", entry.file_bytes);
+                    self.add(file.path.clone(), offsets, entry.end..entry.end, &what);
+                    self.sealed(&file, entry, slot.log_id)?;
+                }
+                Some(_) => self.sealed(&file, entry, slot.log_id)?,
+            }
+            self.report.segments.last().into_iter().for_each(&mut *progress);
+        }
+        let mut expected = slot.sealed_end();
+        for (first, file_bytes) in files {
+            let file = SegmentFile::new(&self.log_dir, slot.log_id, first, 1);
+            if first < expected {
+                let what = "the manifest does not list this segment, and others cover its positions";
+                self.add(file.path, 0..file_bytes, first..first, what);
+                continue;
+            }
+            if first > expected {
+                self.add(self.log_dir.join(file_name(expected)), 0..0, expected..first, "batches are missing");
+            }
+            self.unlisted(&file, file_bytes, &slot)?;
+            self.report.segments.last().into_iter().for_each(&mut *progress);
+            expected = self.report.tail();
+        }
+        if expected < slot.floor {
+            let what = "acknowledged batches are missing";
+            self.add(self.log_dir.join(file_name(expected)), 0..0, expected..slot.floor, what);
+        }
+        Ok(self.report)
+    }
+
+    fn add(&mut self, file: PathBuf, offsets: std::ops::Range<u64>, positions: std::ops::Range<Position>, what: &str) {
+        self.report.damage.push(Damage { file, offsets, positions, what: what.to_owned() });
+    }
+
+    /// Without a valid manifest: a slot that lists nothing, with the log id that the first readable segment names.
+    fn guess_slot(&mut self, dir: &Path, files: &BTreeMap<Position, u64>) -> Option<Slot> {
+        let first = files.keys().next()?;
+        if self.report.damage.is_empty() {
+            self.add(dir.join("manifest.a"), 0..0, *first..*first, "the manifest is missing");
+        }
+        let log_id = files.keys().find_map(|first| {
+            let handle = self.disk.open_read(&self.log_dir.join(file_name(*first))).ok()?;
+            let mut block = [0; SEGMENT_HEADER_BYTES as usize];
+            handle.read_exact_at(&mut block, 0).ok()?;
+            SegmentHeader::decode(&block).ok().map(|header| header.log_id)
+        })?;
+        Some(Slot { log_id, txn: 0, epoch: 0, floor: Position::ZERO, clean: false, segments: Vec::new() })
+    }
+
+    /// Looks at a segment that the manifest does not list: a sealed one, or the active one.
+    fn unlisted(&mut self, file: &SegmentFile, file_bytes: u64, slot: &Slot) -> Result<(), OpenError> {
+        let id = self.report.segments.last().map_or(1, |segment| segment.id + 1);
+        let entry = |footer: &Footer| Entry {
+            id,
+            first: file.first,
+            end: footer.end,
+            file_bytes,
+            generation: 1,
+            chain: footer.chain,
+        };
+        let handle = self.disk.open_read(&file.path).map_err(at(&file.path))?;
+        if let Ok(Ok((footer, _))) = read_footer(&*handle, file, file_bytes) {
+            return self.sealed(file, &entry(&footer), slot.log_id);
+        }
+        self.header(&*handle, file, slot.log_id)?;
+        match scan(handle.clone(), file, file_bytes, slot.floor) {
+            Ok(found) => {
+                if found.dirty_end > found.cut {
+                    let bytes = found.dirty_end - found.cut;
+                    self.report.torn_tail = Some(Cut { file: file.path.clone(), offset: found.cut, bytes });
+                }
+                self.segment(file, &entry(&found.footer), &found.footer, false);
+            }
+            Err(OpenError::Damaged(damage)) => {
+                // Past the damage as well: what is left, and what else is wrong.
+                let span = Span {
+                    offset: SEGMENT_HEADER_BYTES,
+                    limit: file_bytes,
+                    first: file.first,
+                    end: None,
+                    chain: Some(file.seed),
+                };
+                let mut footer = Footer::empty(file.first, file.seed);
+                self.report.damage.push(*damage);
+                self.frames(handle, file, span, &mut footer);
+                self.segment(file, &entry(&footer), &footer, false);
+            }
+            Err(OpenError::Io { source, .. }) => self.unreadable(file, file.first, &source),
+            Err(other) => return Err(other),
+        }
+        Ok(())
+    }
+
+    fn sealed(&mut self, file: &SegmentFile, entry: &Entry, log_id: Uuid) -> Result<(), OpenError> {
+        let handle = self.disk.open_read(&file.path).map_err(at(&file.path))?;
+        self.header(&*handle, file, log_id)?;
+        let loaded = match load_footer(&*handle, file, entry) {
+            Ok(Ok(loaded)) => Ok(loaded),
+            Ok(Err(damage)) => {
+                self.report.damage.push(damage);
+                rebuild_footer(handle.clone(), file, entry)
+            }
+            Err(error) => Err(error),
+        };
+        let (footer, limit) = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.unreadable(file, entry.end, &error);
+                return Ok(());
+            }
+        };
+        self.segment(file, entry, &footer, true);
+        if self.payloads {
+            let before = self.report.damage.len();
+            let span = Span {
+                offset: SEGMENT_HEADER_BYTES,
+                limit,
+                first: entry.first,
+                end: Some(entry.end),
+                chain: Some(file.seed),
+            };
+            let mut rebuilt = Footer::empty(entry.first, file.seed);
+            self.frames(handle, file, span, &mut rebuilt);
+            rebuilt.dictionary = footer.dictionary.clone();
+            if self.report.damage.len() == before && rebuilt != footer {
+                let what = "the footer does not describe the frames";
+                self.add(file.path.clone(), limit..entry.file_bytes, entry.end..entry.end, what);
+            }
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, file: &SegmentFile, entry: &Entry, footer: &Footer, sealed: bool) {
+        self.report.segments.push(SegmentReport {
+            file: file.path.clone(),
+            id: entry.id,
+            generation: entry.generation,
+            sealed,
+            first: entry.first,
+            end: entry.end,
+            file_bytes: entry.file_bytes,
+            batches: footer.batches,
+            payload_bytes: footer.payload_bytes,
+            times: (footer.batches > 0).then_some((footer.min_time, footer.max_time)),
+        });
+    }
+
+    fn header(&mut self, handle: &dyn DiskFile, file: &SegmentFile, log_id: Uuid) -> Result<(), OpenError> {
+        match read_header(handle, file, log_id) {
+            Ok(Ok(_)) => {}
+            Ok(Err(what)) => self.add(file.path.clone(), 0..SEGMENT_HEADER_BYTES, file.first..file.first, what),
+            Err(OpenError::Io { source, .. }) => self.unreadable(file, file.first, &source),
+            Err(other) => return Err(other),
+        }
+        Ok(())
+    }
+
+    /// Walks over frames and their padding, and sums up into `footer` those that are whole.
+    fn frames(&mut self, handle: Arc<dyn DiskFile>, file: &SegmentFile, span: Span, footer: &mut Footer) {
+        let mut walker = Walker::new(file.clone(), Source::file(handle, AHEAD_BYTES), span);
+        loop {
+            let walked = walker.step().and_then(|step| {
+                Ok(match step {
+                    None => None,
+                    Some(Step::Damage(damage)) => Some(vec![damage]),
+                    Some(Step::Frame(frame)) => {
+                        let mut damage = Vec::new();
+                        footer.add(&frame.header, frame.header_crc, frame.offset);
+                        if !frame.chain_holds {
+                            let what = "the frame does not name the one before it as its predecessor";
+                            damage.push(walker.damage(frame.bytes(), frame.positions(), what));
+                        }
+                        damage.extend(walker.payload(&frame)?.err());
+                        if !walker.is_padded(&frame)? {
+                            let what = "the padding behind the frame is not zero";
+                            let end = frame.bytes().end;
+                            let positions = frame.header.end()..frame.header.end();
+                            damage.push(walker.damage(end..end.next_multiple_of(8), positions, what));
+                        }
+                        Some(damage)
+                    }
+                })
+            });
+            match walked {
+                Ok(None) => return,
+                Ok(Some(damage)) => self.report.damage.extend(damage),
+                Err(error) => return self.unreadable(file, walker.expected(), &error),
+            }
+        }
+    }
+
+    fn unreadable(&mut self, file: &SegmentFile, position: Position, error: &std::io::Error) {
+        self.add(file.path.clone(), 0..0, position..position, &format!("cannot be read: {error}"));
+    }
+}
