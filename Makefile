@@ -13,7 +13,7 @@ VENV := $(abspath .venv)
 PYTEST := AGENTTRACER_BIN=$(TARGET)/debug/agenttracer $(VENV)/bin/pytest -c sdk/pyproject.toml --rootdir .
 RUFF := $(VENV)/bin/ruff
 MYPY := $(VENV)/bin/mypy --config-file sdk/pyproject.toml
-PYTHON_FILES := sdk compat docker examples conftest.py
+PYTHON_FILES := sdk compat docker docs examples conftest.py
 
 .PHONY: help
 help: ## what there is to make
@@ -66,7 +66,7 @@ lint-python: $(VENV)/.made ## format, lints and types of the Python parts
 	$(RUFF) format --config sdk/pyproject.toml --check $(PYTHON_FILES)
 	$(RUFF) check --config sdk/pyproject.toml $(PYTHON_FILES)
 	MYPYPATH=sdk $(MYPY) sdk/agenttrace sdk/tests sdk/generate_taxonomy.py
-	$(MYPY) compat docker examples conftest.py
+	$(MYPY) compat docker docs examples conftest.py
 
 .PHONY: test-python
 test-python: build $(VENV)/.made ## the SDK as pip installs it, the example, the contract, the image: on the real server
@@ -75,7 +75,7 @@ test-python: build $(VENV)/.made ## the SDK as pip installs it, the example, the
 	rm -rf sdk/build sdk/agenttrace.egg-info
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps --no-build-isolation ./sdk
 	rm -rf sdk/build sdk/agenttrace.egg-info
-	$(PYTEST) sdk/tests compat docker
+	$(PYTEST) sdk/tests compat docker docs
 
 # ---- shell and containers ------------------------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ lint-docker: $(VENV)/.made ## the image and how it is run
 # ---- at length -----------------------------------------------------------------------------------------------------
 
 .PHONY: prove
-prove: test ## the promises at length: 10,000 simulated disks, 50 times kill -9, soak, benches
+prove: test ## the promises at length: 10,000 simulated disks, 50 times kill -9, and the benches
 	export AGENTTRACER_SIM_SEEDS=10000 AGENTTRACER_KILLS=50
 	if cargo nextest --version >/dev/null 2>&1; then
 	  cargo nextest run --locked --workspace --run-ignored all
@@ -100,9 +100,17 @@ prove: test ## the promises at length: 10,000 simulated disks, 50 times kill -9,
 	fi
 	$(MAKE) --no-print-directory bench
 
+# The disk that is measured is the one that this directory is on.
+BENCH_DIR ?= $(TARGET)
+
 .PHONY: bench
-bench: ## questions about speed, each beside a bare loop
-	cargo bench --locked --workspace
+bench: ## questions about speed, each beside a bare loop: quarter of an hour
+	cargo build --release --locked --package agenttracer-tools --package agenttracer-benches
+	ask() { $(TARGET)/release/benches --binary $(TARGET)/release/agenttracer --dir $(BENCH_DIR) "$$@"; }
+	ask append
+	ask ingest
+	ask query
+	cargo bench --locked --package agenttracer-benches
 
 .PHONY: clean
 clean: ## remove everything that was built; ./data stays
