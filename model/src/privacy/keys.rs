@@ -3,89 +3,92 @@ use super::shapes::touches;
 /// The longest key that is looked up; longer ones can only be known by how they end.
 const LONGEST_KNOWN: usize = 16;
 
-/// A key in lower case, on the stack.
-struct Lower([u8; LONGEST_KNOWN], usize);
-
-impl Lower {
-    fn new(key: &str) -> Option<Self> {
-        let mut bytes = [0; LONGEST_KNOWN];
-        bytes.get_mut(..key.len())?.copy_from_slice(key.as_bytes());
-        bytes.make_ascii_lowercase();
-        Some(Self(bytes, key.len()))
+/// A short key in lower case, packed into a number: comparing two is one instruction, and no key is copied.
+const fn pack(key: &[u8]) -> u128 {
+    let (mut packed, mut index) = (0, 0);
+    while index < key.len() {
+        packed = packed << 8 | key[index].to_ascii_lowercase() as u128;
+        index += 1;
     }
+    packed
+}
 
-    fn as_bytes(&self) -> &[u8] {
-        &self.0[..self.1]
+const fn pack_all<const N: usize>(keys: [&str; N]) -> [u128; N] {
+    let (mut packed, mut index) = ([0; N], 0);
+    while index < N {
+        assert!(keys[index].len() <= LONGEST_KNOWN);
+        packed[index] = pack(keys[index].as_bytes());
+        index += 1;
     }
+    packed
+}
+
+static CONTENT: [u128; 7] = pack_all(["prompt", "response", "output", "input", "content", "text", "message"]);
+
+static THOUGHT: [u128; 5] = pack_all(["reasoning", "thought", "chain_of_thought", "explanation", "rationale"]);
+
+static PRIVATE: [u128; 34] = pack_all([
+    "query",
+    "question",
+    "answer",
+    "body",
+    "document",
+    "documents",
+    "page_content",
+    "messages",
+    "instructions",
+    "arguments",
+    "result",
+    "completion",
+    "transcript",
+    "email",
+    "phone",
+    "ssn",
+    "authorization",
+    "cookie",
+    "client_ip",
+    // Credentials: the words that a message may not mention, and their like.
+    "password",
+    "passwd",
+    "api_key",
+    "apikey",
+    "api-key",
+    "x-api-key",
+    "token",
+    "secret",
+    "access_token",
+    "auth_token",
+    "bearer_token",
+    "id_token",
+    "refresh_token",
+    "session_token",
+    "private_key",
+]);
+
+/// Whether a list has the key, without regard to case.
+fn is_one_of(key: &str, lists: &[&[u128]]) -> bool {
+    if key.len() > LONGEST_KNOWN {
+        return false;
+    }
+    let key = pack(key.as_bytes());
+    // All of a list is compared, without a branch for each.
+    lists.iter().any(|list| list.iter().fold(false, |found, known| found | (*known == key)))
 }
 
 /// Keys for which a step's metadata is refused.
 pub(super) fn is_refused(key: &str) -> bool {
-    Lower::new(key).is_some_and(|key| is_content(key.as_bytes()))
+    is_one_of(key, &[&CONTENT])
 }
 
 /// Keys for which a decision's or a signal's metadata is refused.
 pub(super) fn is_refused_in_facts(key: &str) -> bool {
-    Lower::new(key).is_some_and(|key| is_content(key.as_bytes()) || is_thought(key.as_bytes()))
-}
-
-fn is_content(key: &[u8]) -> bool {
-    matches!(key, b"prompt" | b"response" | b"output" | b"input" | b"content" | b"text" | b"message")
-}
-
-fn is_thought(key: &[u8]) -> bool {
-    matches!(key, b"reasoning" | b"thought" | b"chain_of_thought" | b"explanation" | b"rationale")
+    is_one_of(key, &[&CONTENT, &THOUGHT])
 }
 
 /// Keys whose text is removed: they name content, a person, or a credential.
 pub(super) fn is_private(key: &str) -> bool {
-    let named = Lower::new(key).is_some_and(|key| {
-        let key = key.as_bytes();
-        is_content(key)
-            || is_thought(key)
-            || matches!(
-                key,
-                b"query"
-                    | b"question"
-                    | b"answer"
-                    | b"body"
-                    | b"document"
-                    | b"documents"
-                    | b"page_content"
-                    | b"messages"
-                    | b"instructions"
-                    | b"arguments"
-                    | b"result"
-                    | b"completion"
-                    | b"transcript"
-                    | b"email"
-                    | b"phone"
-                    | b"ssn"
-                    | b"authorization"
-                    | b"cookie"
-                    | b"client_ip"
-            )
-            || matches!(
-                key,
-                b"password"
-                    | b"passwd"
-                    | b"api_key"
-                    | b"apikey"
-                    | b"api-key"
-                    | b"x-api-key"
-                    | b"token"
-                    | b"secret"
-                    | b"access_token"
-                    | b"auth_token"
-                    | b"bearer_token"
-                    | b"id_token"
-                    | b"refresh_token"
-                    | b"session_token"
-                    | b"private_key"
-            )
-    });
     // `tokens_prompt` and its like are counts.
-    named
+    is_one_of(key, &[&CONTENT, &THOUGHT, &PRIVATE])
         || (has_private_end(key.as_bytes())
             && !key.as_bytes().get(..7).is_some_and(|b| b.eq_ignore_ascii_case(b"tokens_")))
 }
@@ -105,6 +108,10 @@ fn has_private_end(key: &[u8]) -> bool {
     ];
     // The last letters of all ends.
     if !matches!(key.last().map(u8::to_ascii_lowercase), Some(b't' | b'y' | b'r' | b'n' | b'd')) {
+        return false;
+    }
+    // All ends have a `_`, and no further than eleven bytes from the last.
+    if !key[key.len().saturating_sub(11)..].contains(&b'_') {
         return false;
     }
     ENDS.iter().any(|end| key.len() >= end.len() && key[key.len() - end.len()..].eq_ignore_ascii_case(end))
