@@ -31,6 +31,9 @@ pub enum IndexError {
     /// The log could not be made durable up to the checkpoint; nothing was committed.
     #[error("syncing the log: {0}")]
     Sync(#[from] AppendError),
+    /// A commit failed; it is tried again.
+    #[error("committing the index: {0}")]
+    Commit(String),
     /// A thread of the index has died of a fault of this program.
     #[error("the index has stopped: {0}")]
     Stopped(String),

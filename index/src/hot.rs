@@ -35,6 +35,11 @@ impl Entry {
         self.seq < visible && self.superseded_by.load(Ordering::Relaxed) >= visible
     }
 
+    /// Its number.
+    pub(crate) fn seq(&self) -> u64 {
+        self.seq
+    }
+
     /// Takes the entry's place from `seq` on. Readers notice when they are given a visible number above `seq`.
     pub(crate) fn supersede(&self, seq: u64) {
         self.superseded_by.store(seq, Ordering::Relaxed);

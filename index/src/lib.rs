@@ -3,6 +3,8 @@
 //! Everything here can be deleted and rebuilt from the log. This crate knows no HTTP and nothing of ingest.
 #![forbid(unsafe_code)]
 
+mod applier;
+mod checkpoint;
 pub mod cold;
 mod columns;
 mod count;
@@ -10,22 +12,32 @@ mod directory;
 mod error;
 pub mod filter;
 mod hot;
+mod index;
+mod indexer;
 mod mask;
 mod matching;
+mod names;
+mod options;
+mod projection;
 mod run_ids;
 mod snapshot;
 mod stats;
+mod store;
 mod stored;
+mod summarise;
 mod summary;
 mod walk;
 
 #[cfg(test)]
 mod question_tests;
 
+pub use applier::{CommitFollower, Commits, commit_channel};
 pub use count::Count;
 pub use directory::DiskDirectory;
 pub use error::IndexError;
 pub use filter::Filter;
+pub use index::{Index, IndexStatus, Progress, damaged_files, known_durable};
+pub use options::Options;
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use summary::{FailureSummary, RunSummary};

@@ -1,0 +1,224 @@
+//! Folds what the log commits into the hot runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use agenttracer_model::Position;
+use agenttracer_storage::record::{self, DecodeError, Records};
+use agenttracer_storage::{AppendError, Committed, Damage, Follower, Log, ReadError, StoredBatch};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use crate::names::Names;
+use crate::projection::{Inner, Projection};
+use crate::{IndexError, Progress, summarise};
+
+/// Batches that are applied between two publications of a replay.
+const REPLAY_GROUP: usize = 256;
+/// Commits that may fail one after the other before a replay that waits for room gives up.
+const GIVE_UP_AFTER: u64 = 3;
+
+/// A bounded channel of `groups` committed groups from a log to [`Index::open`](crate::Index::open).
+///
+/// When it is full, the log's commit thread waits: the queue in front of the log fills, and requests are refused there.
+pub fn commit_channel(groups: usize) -> (CommitFollower, Commits) {
+    let (sender, receiver) = bounded(groups);
+    (CommitFollower(sender), Commits(receiver))
+}
+
+/// The log's end of a [`commit_channel`]. Dropping it tells the index that nothing more will come.
+pub struct CommitFollower(Sender<Vec<Committed>>);
+
+/// The index's end of a [`commit_channel`].
+pub struct Commits(pub(crate) Receiver<Vec<Committed>>);
+
+impl Follower for CommitFollower {
+    fn committed(&mut self, group: Vec<Committed>) {
+        if let Err(unsent) = self.0.send(group) {
+            // The index has stopped: the batches are durable, but nobody can see them before a restart.
+            for committed in unsent.into_inner() {
+                (committed.ticket)(Err(AppendError::Closed));
+            }
+        }
+    }
+}
+
+/// Why a batch was not applied.
+enum Fault {
+    /// Its bytes are not those of a batch: no later attempt can read them.
+    Broken(DecodeError),
+    /// The index or the log could not be read: a restart tries again.
+    Later(IndexError),
+}
+
+impl From<DecodeError> for Fault {
+    fn from(error: DecodeError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<IndexError> for Fault {
+    fn from(error: IndexError) -> Self {
+        Self::Later(error)
+    }
+}
+
+/// The one that appends to the hot runs, in position order.
+pub(crate) struct Applier {
+    projection: Arc<Projection>,
+    log: Arc<dyn Log>,
+    names: Names,
+}
+
+impl Applier {
+    pub(crate) fn new(projection: Arc<Projection>, log: Arc<dyn Log>) -> Self {
+        Self { projection, log, names: Names::new() }
+    }
+
+    /// Applies what the log holds from `from` on. Damage that the log names is passed over and counted.
+    pub(crate) fn replay(&mut self, from: Position, progress: &mut dyn FnMut(Progress)) -> Result<(), IndexError> {
+        let tail = self.log.tail();
+        let mut scan = self.log.scan(from..tail);
+        let mut batches = Vec::with_capacity(REPLAY_GROUP);
+        loop {
+            batches.clear();
+            batches.extend(scan.by_ref().take(REPLAY_GROUP));
+            let ended = batches.len() < REPLAY_GROUP;
+            let projection = Arc::clone(&self.projection);
+            let mut inner = projection.lock();
+            let mut position = inner.position;
+            for batch in batches.drain(..) {
+                match batch {
+                    Ok(batch) => {
+                        match self.apply(&mut inner, &batch) {
+                            Ok(()) => {}
+                            Err(Fault::Broken(error)) => inner.add_damage(broken(&batch, &error)),
+                            Err(Fault::Later(error)) => return Err(error),
+                        }
+                        position = batch.end();
+                    }
+                    Err(ReadError::Damaged(damage)) => inner.add_damage(*damage),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let position = if ended { tail.max(position) } else { position };
+            projection.publish(&mut inner, position);
+            let runs = inner.numbers().hot_runs + inner.numbers().cold_docs;
+            drop(inner);
+            progress(Progress { position, tail, runs });
+            if ended {
+                return Ok(());
+            }
+            self.wait_for_room()?;
+        }
+    }
+
+    /// Waits until the indexer has made room in memory.
+    fn wait_for_room(&self) -> Result<(), IndexError> {
+        let mut inner = self.projection.lock();
+        while !self.projection.has_room() {
+            if let Some(dead) = &inner.dead {
+                return Err(IndexError::Stopped(dead.clone()));
+            }
+            if inner.failures_in_a_row >= GIVE_UP_AFTER {
+                return Err(IndexError::Commit(inner.last_error.clone().unwrap_or_default()));
+            }
+            inner = self.projection.done.wait(inner).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Applies groups until the log closes its end, or until `stop` is closed and no group is left.
+    pub(crate) fn follow(&mut self, commits: &Receiver<Vec<Committed>>, stop: &Receiver<()>) {
+        loop {
+            select! {
+                recv(commits) -> group => match group {
+                    Ok(group) => self.group(group),
+                    Err(_) => return,
+                },
+                recv(stop) -> _ => {
+                    while let Ok(group) = commits.try_recv() {
+                        self.group(group);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Applies one group, publishes it in one step, then lets its acknowledgements go.
+    fn group(&mut self, group: Vec<Committed>) {
+        let mut outcomes = Vec::with_capacity(group.len());
+        let projection = Arc::clone(&self.projection);
+        let mut inner = projection.lock();
+        let mut position = inner.position;
+        for Committed { batch, ticket } in group {
+            // A replay may have applied it already.
+            let outcome = if batch.position < position { Ok(()) } else { self.apply(&mut inner, &batch) };
+            position = position.max(batch.end());
+            let outcome = match outcome {
+                Ok(()) => Ok(batch.position),
+                Err(Fault::Broken(error)) => {
+                    tracing::error!(%error, "a committed batch cannot be decoded");
+                    inner.add_damage(broken(&batch, &error));
+                    Err(AppendError::Failed("the batch cannot be read back".to_owned()))
+                }
+                Err(Fault::Later(error)) => {
+                    tracing::error!(%error, position = %batch.position, "a batch waits for a restart to become visible");
+                    inner.last_error = Some(error.to_string());
+                    inner.held_at.get_or_insert(batch.position);
+                    Err(AppendError::Failed("the batch is stored, but cannot be shown now".to_owned()))
+                }
+            };
+            outcomes.push((ticket, outcome));
+        }
+        projection.publish(&mut inner, position);
+        drop(inner);
+        for (ticket, outcome) in outcomes {
+            ticket(outcome);
+        }
+    }
+
+    /// Applies one batch: the same state whether it is applied once or again.
+    fn apply(&mut self, inner: &mut Inner, batch: &StoredBatch) -> Result<(), Fault> {
+        let records = Records::of(batch)?;
+        let found = inner.find(records.run_id)?;
+        match &found {
+            None if records.whole => {
+                if let Some(run) = summarise::of_whole(batch, &mut self.names)? {
+                    inner.push_new(run);
+                    return Ok(());
+                }
+            }
+            // Of whole runs the one with the lowest position wins, and everything beside it is ignored.
+            Some(found) if found.run.digest.is_some() || found.run.batches.contains(&batch.position) => {
+                inner.ignored_batches += 1;
+                return Ok(());
+            }
+            _ => {}
+        }
+        let mut batches = Vec::new();
+        for &position in found.iter().flat_map(|found| &found.run.batches) {
+            match self.log.read(position) {
+                Ok(earlier) => batches.push(record::decode(&earlier)?),
+                Err(ReadError::Damaged(damage)) => inner.add_damage(*damage),
+                Err(error) => return Err(Fault::Later(error.into())),
+            }
+        }
+        batches.push(record::decode(batch)?);
+        match (summarise::of_batches(batches, &mut self.names), found) {
+            (Some(run), None) => inner.push_new(run),
+            (Some(run), Some(found)) => inner.push_newer(run, &found),
+            (None, _) => inner.ignored_batches += 1,
+        }
+        Ok(())
+    }
+}
+
+fn broken(batch: &StoredBatch, error: &DecodeError) -> Damage {
+    Damage {
+        file: PathBuf::from("log"),
+        offsets: 0..0,
+        positions: batch.position..batch.end(),
+        what: error.to_string(),
+    }
+}

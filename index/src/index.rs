@@ -1,0 +1,301 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use agenttracer_model::Position;
+use agenttracer_storage::disk::{Clock, Disk};
+use agenttracer_storage::{Damage, Log};
+use crossbeam_channel::Sender;
+use tantivy::Searcher;
+use uuid::Uuid;
+
+use crate::applier::{Applier, Commits};
+use crate::cold::Fields;
+use crate::indexer::Indexer;
+use crate::projection::Projection;
+use crate::run_ids::RunIdFilter;
+use crate::store::Store;
+use crate::{IndexError, Options, Snapshot};
+
+/// Up to this many runs, the filter of run ids is filled before [`Index::open`] returns; above it, beside the first
+/// requests, which until then look unknown ids up on disk.
+const FILL_AT_ONCE: u64 = 1_000_000;
+
+/// The position up to which the index holds acknowledged, durable data, without opening all of it: what a log must
+/// have. `ZERO` when there is no index, or none that can be read: it is derived data and proves nothing then.
+///
+/// # Errors
+/// When the disk fails.
+pub fn known_durable(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Position, IndexError> {
+    let checkpoint = Store::new(Arc::clone(disk), dir).checkpoint()?;
+    Ok(checkpoint.map_or(Position::ZERO, |checkpoint| checkpoint.next))
+}
+
+/// The files of the index in `dir` whose checksum does not hold; reads all of them. Delete `index/` to have it rebuilt.
+///
+/// # Errors
+/// When the disk fails.
+pub fn damaged_files(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<PathBuf>, IndexError> {
+    Store::new(Arc::clone(disk), dir).damaged_files()
+}
+
+/// How far the replay of a log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Everything below was applied.
+    pub position: Position,
+    /// Where the replay ends.
+    pub tail: Position,
+    /// How many runs there are by now.
+    pub runs: u64,
+}
+
+/// The projections at work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexStatus {
+    /// Everything below was applied and is visible.
+    pub applied: Position,
+    /// Everything below would survive a crash in the index; the rest would be read from the log again.
+    pub checkpoint: Position,
+    /// Runs in memory that are not in tantivy yet.
+    pub hot_runs: u64,
+    /// Their memory, about.
+    pub hot_bytes: u64,
+    /// Runs in tantivy.
+    pub cold_docs: u64,
+    /// Commits since the start.
+    pub commits: u64,
+    /// Commits that failed since the start; each was tried again.
+    pub failed_commits: u64,
+    /// How long the last commit took, in ms.
+    pub last_commit_ms: u64,
+    /// The first places of the log that had to be passed over since the start.
+    pub damage: Vec<Damage>,
+    /// How many there were.
+    pub damage_count: u64,
+    /// Batches that added nothing: repetitions of a run that arrived whole, or events of no known run.
+    pub ignored_batches: u64,
+    /// The last failure, also when it was overcome.
+    pub last_error: Option<String>,
+    /// Set when a thread has died of a fault of this program; nothing becomes visible any more.
+    pub stopped: Option<String>,
+}
+
+/// The projections of a log: an applier thread that makes commits visible, and an indexer thread that moves them into
+/// tantivy. Dropping it ends both without a last commit; what is missing is read from the log at the next start.
+pub struct Index {
+    projection: Arc<Projection>,
+    threads: Mutex<Threads>,
+}
+
+#[derive(Default)]
+struct Threads {
+    /// Dropped to stop the applier.
+    stop_applier: Option<Sender<()>>,
+    applier: Option<JoinHandle<()>>,
+    indexer: Option<JoinHandle<()>>,
+}
+
+impl Index {
+    /// Opens the index in `dir` (`DATA_DIR/index`) and brings it up to the log's tail, from the checkpoint, or from the
+    /// beginning when there is no index, a damaged one or one of another version. Then follows `commits`.
+    ///
+    /// Commits that arrive meanwhile wait in the channel. Damage that the log names is passed over, counted and
+    /// reported by [`status`](Self::status).
+    ///
+    /// # Errors
+    /// When the disk or the log cannot be read or written, or when the index is ahead of the log.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        dir: &Path,
+        log: Arc<dyn Log>,
+        commits: Commits,
+        options: Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, IndexError> {
+        let store = Store::new(disk, dir);
+        let opened = match store.open(&options)? {
+            Ok(opened) => opened,
+            Err(reason) => {
+                tracing::info!(dir = %dir.display(), reason, "the index is rebuilt from the log");
+                store.create(&options)?
+            }
+        };
+        let (next, tail) = (opened.next, log.tail());
+        if next > tail {
+            return Err(IndexError::AheadOfLog { checkpoint: next, tail });
+        }
+        let searcher = opened.reader.searcher();
+        let ids = searcher.segment_readers().iter().map(|segment| u64::from(segment.max_doc())).sum();
+        let projection = Arc::new(Projection::new(searcher.clone(), opened.fields, next, ids, options)?);
+        fill_run_ids(projection.lock().run_ids(), searcher, opened.fields, ids)?;
+
+        // From here on dropping `index` stops what was started.
+        let index = Self { projection: Arc::clone(&projection), threads: Mutex::default() };
+        let indexer = Indexer::new(Arc::clone(&projection), store, Arc::clone(&log), clock, opened);
+        index.threads().indexer = Some(spawn("index-writer", &projection, move || indexer.run())?);
+        let mut applier = Applier::new(Arc::clone(&projection), log);
+        applier.replay(next, progress)?;
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let follow = move || applier.follow(&commits.0, &stopped);
+        let applier = spawn("index-applier", &projection, follow)?;
+        {
+            let mut threads = index.threads();
+            threads.stop_applier = Some(stop);
+            threads.applier = Some(applier);
+        }
+        Ok(index)
+    }
+
+    /// Everything that was acknowledged before the call, and perhaps a little more.
+    pub fn snapshot(&self) -> Snapshot {
+        self.projection.snapshot()
+    }
+
+    /// Whether the hot runs may grow. When not, refuse new runs until the indexer has caught up.
+    pub fn has_room(&self) -> bool {
+        self.projection.has_room() && self.projection.lock().dead.is_none()
+    }
+
+    /// The numbers of this moment.
+    pub fn status(&self) -> IndexStatus {
+        let inner = self.projection.lock();
+        let numbers = inner.numbers();
+        IndexStatus {
+            applied: inner.position,
+            checkpoint: inner.held_at.map_or(inner.committed, |held| held.min(inner.committed)),
+            hot_runs: numbers.hot_runs,
+            hot_bytes: self.projection.hot_bytes(),
+            cold_docs: numbers.cold_docs,
+            commits: inner.commits,
+            failed_commits: inner.failures,
+            last_commit_ms: inner.last_commit_ms,
+            damage: inner.damage.clone(),
+            damage_count: inner.damage_count,
+            ignored_batches: inner.ignored_batches,
+            last_error: inner.last_error.clone(),
+            stopped: inner.dead.clone(),
+        }
+    }
+
+    /// Returns when everything that was applied before the call is in tantivy, with the position up to which it is.
+    ///
+    /// # Errors
+    /// When a commit fails; it is tried again all the same.
+    pub fn commit_now(&self) -> Result<Position, IndexError> {
+        let mut inner = self.projection.lock();
+        let target = inner.position;
+        let failures = inner.failures;
+        inner.wanted = inner.wanted.max(target);
+        self.projection.work.notify_one();
+        while inner.committed < target {
+            if let Some(dead) = &inner.dead {
+                return Err(IndexError::Stopped(dead.clone()));
+            }
+            if inner.stop {
+                return Err(IndexError::Stopped("it was closed".to_owned()));
+            }
+            if inner.failures > failures {
+                return Err(IndexError::Commit(inner.last_error.clone().unwrap_or_default()));
+            }
+            inner = self.projection.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(inner.committed)
+    }
+
+    /// Applies the groups that wait in the channel, commits everything, and ends both threads. Idempotent.
+    ///
+    /// # Errors
+    /// When the last commit fails; the next start reads from the log what is missing.
+    pub fn close(&self) -> Result<(), IndexError> {
+        self.stop_applier();
+        if self.projection.lock().stop {
+            return Ok(());
+        }
+        self.projection.lock().closing = true;
+        let committed = self.commit_now();
+        self.stop_indexer();
+        committed.map(|_| ())
+    }
+
+    fn threads(&self) -> std::sync::MutexGuard<'_, Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop_applier(&self) {
+        let mut threads = self.threads();
+        threads.stop_applier.take();
+        if let Some(applier) = threads.applier.take() {
+            // It catches its own panics.
+            let _ = applier.join();
+        }
+    }
+
+    fn stop_indexer(&self) {
+        self.projection.lock().stop = true;
+        self.projection.work.notify_all();
+        self.projection.done.notify_all();
+        if let Some(indexer) = self.threads().indexer.take() {
+            let _ = indexer.join();
+        }
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.stop_applier();
+        self.stop_indexer();
+    }
+}
+
+/// A thread whose panic is told to all who wait.
+fn spawn(
+    name: &str,
+    projection: &Arc<Projection>,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, IndexError> {
+    let projection = Arc::clone(projection);
+    let named = name.to_owned();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            if catch_unwind(AssertUnwindSafe(body)).is_err() {
+                tracing::error!(thread = named, "a thread of the index panicked");
+                projection.lock().dead = Some(format!("the thread {named} panicked"));
+                projection.done.notify_all();
+            }
+        })
+        .map_err(|error| IndexError::Stopped(format!("no thread can be started: {error}")))
+}
+
+/// Puts the ids of an opened index into the filter.
+fn fill_run_ids(run_ids: &Arc<RunIdFilter>, searcher: Searcher, fields: Fields, ids: u64) -> Result<(), IndexError> {
+    let run_ids = Arc::clone(run_ids);
+    let fill = move || -> std::io::Result<()> {
+        for segment in searcher.segment_readers() {
+            let inverted = segment.inverted_index(fields.run_id).map_err(std::io::Error::other)?;
+            let mut terms = inverted.terms().stream()?;
+            while terms.advance() {
+                if let Ok(run_id) = Uuid::from_slice(terms.key()) {
+                    run_ids.insert_base(run_ids.hash(run_id));
+                }
+            }
+        }
+        run_ids.base_is_ready();
+        Ok(())
+    };
+    if ids <= FILL_AT_ONCE {
+        return fill().map_err(|error| IndexError::Document(error.to_string()));
+    }
+    let fill = move || {
+        if let Err(error) = fill() {
+            tracing::warn!(%error, "the filter of run ids could not be filled: unknown ids are looked up on disk");
+        }
+    };
+    match std::thread::Builder::new().name("index-run-ids".to_owned()).spawn(fill) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(IndexError::Stopped(format!("no thread can be started: {error}"))),
+    }
+}

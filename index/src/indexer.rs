@@ -1,0 +1,229 @@
+//! Moves hot runs into tantivy.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use agenttracer_model::Position;
+use agenttracer_storage::disk::Clock;
+use agenttracer_storage::{AppendError, Log};
+use tantivy::indexer::{NoMergePolicy, UserOperation};
+use tantivy::{IndexReader, IndexWriter};
+
+use crate::IndexError;
+use crate::checkpoint::Checkpoint;
+use crate::cold::{self, ColdRun};
+use crate::projection::{Frozen, Projection, Wake};
+use crate::store::{Opened, Store};
+
+/// Documents that are given to tantivy's thread together: waking it for each would cost more than the document.
+const OPERATIONS: usize = 128;
+
+/// How long after the last commit to look whether merges have replaced segments, so that the files they replaced are
+/// let go. After the last of them the thread sleeps.
+const REFRESH_AFTER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(15), Duration::from_secs(120)];
+
+/// The one that writes tantivy.
+pub(crate) struct Indexer {
+    projection: Arc<Projection>,
+    store: Store,
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    index: tantivy::Index,
+    reader: IndexReader,
+    fields: cold::Fields,
+    /// `None` at first and after a failure: tantivy's writer does not survive one.
+    writer: Option<IndexWriter<ColdRun>>,
+    /// Since when there is something to commit.
+    dirty_since: Option<Instant>,
+    /// Set after a failure.
+    retry_at: Option<Instant>,
+    last_commit: Instant,
+    refreshes: usize,
+}
+
+enum Work {
+    Commit,
+    Refresh,
+    Stop,
+}
+
+impl Indexer {
+    pub(crate) fn new(
+        projection: Arc<Projection>,
+        store: Store,
+        log: Arc<dyn Log>,
+        clock: Arc<dyn Clock>,
+        opened: Opened,
+    ) -> Self {
+        Self {
+            projection,
+            store,
+            log,
+            clock,
+            index: opened.index,
+            reader: opened.reader,
+            fields: opened.fields,
+            writer: None,
+            dirty_since: None,
+            retry_at: None,
+            last_commit: Instant::now(),
+            refreshes: REFRESH_AFTER.len(),
+        }
+    }
+
+    /// Commits whenever it is time, until it is told to stop.
+    pub(crate) fn run(mut self) {
+        loop {
+            match self.wait() {
+                Work::Commit => self.commit_or_retry(),
+                Work::Refresh => {
+                    if let Err(error) = self.refresh() {
+                        tracing::warn!(%error, "merged segments could not be opened");
+                    }
+                }
+                Work::Stop => return,
+            }
+        }
+    }
+
+    fn wait(&mut self) -> Work {
+        let every = self.projection.options.commit_every;
+        let mut inner = self.projection.lock();
+        loop {
+            if inner.stop {
+                return Work::Stop;
+            }
+            let now = Instant::now();
+            let until = if let Some(retry_at) = self.retry_at {
+                if now >= retry_at {
+                    return Work::Commit;
+                }
+                inner.wake = Wake::Never;
+                Some(retry_at)
+            } else if inner.committed < inner.position {
+                let due = *self.dirty_since.get_or_insert(now) + every;
+                if now >= due || self.projection.is_urgent(&inner) {
+                    return Work::Commit;
+                }
+                inner.wake = Wake::Urgent;
+                Some(due)
+            } else {
+                self.dirty_since = None;
+                inner.wake = Wake::Any;
+                let refresh = REFRESH_AFTER.get(self.refreshes).map(|&after| self.last_commit + after);
+                if refresh.is_some_and(|at| now >= at) {
+                    self.refreshes += 1;
+                    return Work::Refresh;
+                }
+                refresh
+            };
+            inner = match until {
+                Some(until) => {
+                    let (inner, _) =
+                        self.projection.work.wait_timeout(inner, until - now).unwrap_or_else(PoisonError::into_inner);
+                    inner
+                }
+                None => self.projection.work.wait(inner).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn commit_or_retry(&mut self) {
+        let began = self.clock.monotonic_ms();
+        let frozen = self.projection.freeze();
+        // What is applied from here on belongs to the next commit.
+        self.dirty_since = Some(Instant::now());
+        match self.commit(&frozen) {
+            Ok(()) => {
+                self.retry_at = None;
+                self.last_commit = Instant::now();
+                self.refreshes = 0;
+                self.projection.lock().last_commit_ms = self.clock.monotonic_ms().saturating_sub(began);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the index could not commit; it is tried again");
+                if let Some(writer) = self.writer.take() {
+                    // Merges that still run must not write behind the back of the next writer.
+                    let _ = writer.wait_merging_threads();
+                }
+                self.retry_at = Some(Instant::now() + self.projection.options.retry_after);
+                self.projection.failed(&error);
+            }
+        }
+    }
+
+    fn commit(&mut self, frozen: &Frozen) -> Result<(), IndexError> {
+        self.make_durable(frozen.position)?;
+        let retries = self.retry_at.is_some();
+        let (checkpoint, closing) = {
+            let inner = self.projection.lock();
+            (Checkpoint::at(inner.held_at.map_or(frozen.position, |held| held.min(frozen.position))), inner.closing)
+        };
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => {
+                let writer = self.store.writer(&self.index, &self.projection.options)?;
+                if retries {
+                    // A full disk gets back what the failed commit left.
+                    writer.garbage_collect_files().wait().map_err(|error| self.store.error(&error))?;
+                }
+                none.insert(writer)
+            }
+        };
+        if closing {
+            writer.set_merge_policy(Box::new(NoMergePolicy));
+        }
+        add(writer, &self.fields, frozen, retries)
+            .and_then(|()| {
+                let mut prepared = writer.prepare_commit()?;
+                prepared.set_payload(&checkpoint.to_string());
+                prepared.commit()?;
+                self.reader.reload()
+            })
+            .map_err(|error| self.store.error(&error))?;
+        self.projection.install(self.reader.searcher(), true)
+    }
+
+    /// A commit must not cover what a power loss could take from the log.
+    fn make_durable(&self, position: Position) -> Result<(), IndexError> {
+        if self.log.durable() < position {
+            let durable = self.log.sync()?;
+            if durable < position {
+                return Err(AppendError::Failed(format!("durable up to {durable} only, needed {position}")).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the segments that merges have made since the last commit.
+    fn refresh(&mut self) -> Result<(), IndexError> {
+        let mut now = self.index.searchable_segment_ids().map_err(|error| self.store.error(&error))?;
+        let mut shown: Vec<_> =
+            self.reader.searcher().segment_readers().iter().map(|segment| segment.segment_id()).collect();
+        now.sort();
+        shown.sort();
+        if now != shown {
+            self.reader.reload().map_err(|error| self.store.error(&error))?;
+            self.projection.install(self.reader.searcher(), false)?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives the frozen runs to the writer. When `again`, a failed commit may have stored them: then each replaces itself.
+fn add(writer: &IndexWriter<ColdRun>, fields: &cold::Fields, frozen: &Frozen, again: bool) -> tantivy::Result<()> {
+    let mut operations = Vec::with_capacity(OPERATIONS + 1);
+    for entry in frozen.chunks.iter().flat_map(|chunk| chunk.visible(frozen.visible)) {
+        if entry.late || again {
+            operations.push(UserOperation::Delete(cold::run_term(fields, entry.run.run_id)));
+        }
+        operations.push(UserOperation::Add(ColdRun::new(*fields, Arc::clone(&entry.run))));
+        if operations.len() >= OPERATIONS {
+            writer.run(operations.drain(..))?;
+        }
+    }
+    if !operations.is_empty() {
+        writer.run(operations)?;
+    }
+    Ok(())
+}

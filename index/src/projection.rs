@@ -1,0 +1,351 @@
+//! The one state that is published: the applier appends to it, the indexer moves runs out of it into tantivy, readers
+//! take it as it is. Both writers hold one lock; readers never do.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use agenttracer_model::Position;
+use agenttracer_storage::Damage;
+use arc_swap::ArcSwap;
+use tantivy::Searcher;
+use uuid::Uuid;
+
+use crate::cold::{self, Fields};
+use crate::columns::Columns;
+use crate::hot::{self, Chunk};
+use crate::mask::Mask;
+use crate::run_ids::RunIdFilter;
+use crate::snapshot::{Found, State};
+use crate::{IndexError, Options, RunSummary, Snapshot};
+
+/// How much known damage is kept by name; all of it is counted.
+const NAMED_DAMAGE: usize = 100;
+
+/// What the applier, the indexer and the readers share.
+pub(crate) struct Projection {
+    state: ArcSwap<State>,
+    inner: Mutex<Inner>,
+    /// Wakes the indexer.
+    pub(crate) work: Condvar,
+    /// Wakes who waits for a commit.
+    pub(crate) done: Condvar,
+    hot_bytes: AtomicU64,
+    pub(crate) options: Options,
+}
+
+/// The master copy of the state, and what else both threads must agree on.
+pub(crate) struct Inner {
+    /// The chunks that the indexer has taken and not yet committed.
+    frozen: Option<Frozen>,
+    /// The chunks the applier appends to.
+    current: Vec<Arc<Chunk>>,
+    current_runs: u64,
+    current_bytes: u64,
+    /// `frozen` and `current`, as readers get them.
+    hot: Arc<[Arc<Chunk>]>,
+    next_seq: u64,
+    searcher: Searcher,
+    columns: Arc<[Arc<Columns>]>,
+    fields: Fields,
+    mask: Option<Arc<Mask>>,
+    run_ids: Arc<RunIdFilter>,
+    /// Everything below was applied.
+    pub(crate) position: Position,
+    /// Everything below is in tantivy.
+    pub(crate) committed: Position,
+    /// A batch that could not be applied for now: the checkpoint does not pass it, so that a restart tries again.
+    pub(crate) held_at: Option<Position>,
+    /// Somebody waits until everything below is in tantivy.
+    pub(crate) wanted: Position,
+    /// What the indexer, while it waits, is woken for.
+    pub(crate) wake: Wake,
+    /// The last commit comes: no merges any more.
+    pub(crate) closing: bool,
+    pub(crate) stop: bool,
+    /// Why a thread has died.
+    pub(crate) dead: Option<String>,
+    pub(crate) commits: u64,
+    pub(crate) last_commit_ms: u64,
+    /// Commits that failed since the last good one.
+    pub(crate) failures_in_a_row: u64,
+    /// Commits that failed since the start.
+    pub(crate) failures: u64,
+    pub(crate) last_error: Option<String>,
+    pub(crate) damage: Vec<Damage>,
+    pub(crate) damage_count: u64,
+    pub(crate) ignored_batches: u64,
+}
+
+/// What wakes the indexer: at most one notice each time it waits, however many groups are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// Nothing but its own clock.
+    Never,
+    /// A commit that should not wait for its time.
+    Urgent,
+    /// Anything to commit.
+    Any,
+}
+
+/// Hot runs on their way into tantivy.
+#[derive(Clone)]
+pub(crate) struct Frozen {
+    pub(crate) chunks: Vec<Arc<Chunk>>,
+    /// The visible number at the freeze.
+    pub(crate) visible: u64,
+    /// Everything below is in these chunks or in tantivy.
+    pub(crate) position: Position,
+    runs: u64,
+    bytes: u64,
+}
+
+/// A moment's numbers.
+pub(crate) struct Numbers {
+    pub(crate) hot_runs: u64,
+    pub(crate) cold_docs: u64,
+}
+
+impl Projection {
+    /// The projection of a log up to `next`, all of it cold. The filter of run ids expects `base_ids` ids.
+    pub(crate) fn new(
+        searcher: Searcher,
+        fields: Fields,
+        next: Position,
+        base_ids: u64,
+        options: Options,
+    ) -> Result<Self, IndexError> {
+        let run_ids = Arc::new(RunIdFilter::new(base_ids));
+        let inner = Inner {
+            frozen: None,
+            current: Vec::new(),
+            current_runs: 0,
+            current_bytes: 0,
+            hot: Arc::new([]),
+            next_seq: 0,
+            columns: Columns::of(&searcher, &[])?,
+            searcher,
+            fields,
+            mask: None,
+            run_ids,
+            position: next,
+            committed: next,
+            held_at: None,
+            wanted: Position::ZERO,
+            wake: Wake::Never,
+            closing: false,
+            stop: false,
+            dead: None,
+            commits: 0,
+            last_commit_ms: 0,
+            failures_in_a_row: 0,
+            failures: 0,
+            last_error: None,
+            damage: Vec::new(),
+            damage_count: 0,
+            ignored_batches: 0,
+        };
+        Ok(Self {
+            state: ArcSwap::from_pointee(inner.state()),
+            inner: Mutex::new(inner),
+            work: Condvar::new(),
+            done: Condvar::new(),
+            hot_bytes: AtomicU64::new(0),
+            options,
+        })
+    }
+
+    /// The state of this moment.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot(self.state.load_full())
+    }
+
+    /// Memory of all hot runs.
+    pub(crate) fn hot_bytes(&self) -> u64 {
+        self.hot_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether another run fits.
+    pub(crate) fn has_room(&self) -> bool {
+        self.hot_bytes() < self.options.hot_bytes
+    }
+
+    /// The master copy. A thread that panicked says so in `dead`; what it left is whole, because a state becomes
+    /// visible only by [`publish`](Self::publish).
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets readers see what was pushed, up to `position`, and wakes the indexer when it waits for that.
+    pub(crate) fn publish(&self, inner: &mut Inner, position: Position) {
+        inner.position = position;
+        self.state.store(Arc::new(inner.state()));
+        self.hot_bytes.store(inner.hot_bytes(), Ordering::Relaxed);
+        let wakes = match inner.wake {
+            Wake::Never => false,
+            Wake::Urgent => self.is_urgent(inner),
+            Wake::Any => inner.committed < inner.position,
+        };
+        if wakes {
+            inner.wake = Wake::Never;
+            self.work.notify_one();
+        }
+    }
+
+    /// Whether a commit should not wait for its time.
+    pub(crate) fn is_urgent(&self, inner: &Inner) -> bool {
+        inner.current_runs >= self.options.commit_runs
+            || inner.hot_bytes() >= self.options.hot_bytes / 2
+            || inner.wanted > inner.committed
+    }
+
+    /// Takes everything that was applied so far for a commit; when the last one failed, the same again.
+    pub(crate) fn freeze(&self) -> Frozen {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        if inner.frozen.is_none() {
+            inner.frozen = Some(Frozen {
+                chunks: std::mem::take(&mut inner.current),
+                visible: inner.next_seq,
+                position: inner.position,
+                runs: std::mem::take(&mut inner.current_runs),
+                bytes: std::mem::take(&mut inner.current_bytes),
+            });
+        }
+        inner.frozen.clone().expect("it was set above")
+    }
+
+    /// Shows a newer searcher; when `committed`, the frozen runs leave in the same instant, because it holds them.
+    pub(crate) fn install(&self, searcher: Searcher, committed: bool) -> Result<(), IndexError> {
+        // Most of the mask is made without the lock; what was applied meanwhile is added under it.
+        let (hot, seen) = {
+            let inner = self.lock();
+            (inner.staying(committed), inner.next_seq)
+        };
+        let (fields, columns) = {
+            let state = self.state.load();
+            (state.fields, Columns::of(&searcher, &state.columns)?)
+        };
+        let mut mask = None;
+        for entry in hot.iter().flat_map(|chunk| chunk.visible(seen)).filter(|entry| entry.late) {
+            add_to_mask(&mut mask, &searcher, &fields, entry.run.run_id)?;
+        }
+        let mut inner = self.lock();
+        for entry in inner.staying(committed).iter().flat_map(|chunk| chunk.visible(inner.next_seq)) {
+            if entry.late && entry.seq() >= seen {
+                add_to_mask(&mut mask, &searcher, &fields, entry.run.run_id)?;
+            }
+        }
+        if committed && let Some(frozen) = inner.frozen.take() {
+            inner.committed = frozen.position;
+            inner.commits += 1;
+            inner.failures_in_a_row = 0;
+        }
+        inner.searcher = searcher;
+        inner.columns = columns;
+        inner.mask = mask.map(Arc::new);
+        inner.hot = inner.staying(false).into();
+        let position = inner.position;
+        self.publish(&mut inner, position);
+        self.done.notify_all();
+        Ok(())
+    }
+
+    /// Notes that a commit failed.
+    pub(crate) fn failed(&self, error: &IndexError) {
+        let mut inner = self.lock();
+        inner.failures += 1;
+        inner.failures_in_a_row += 1;
+        inner.last_error = Some(error.to_string());
+        self.done.notify_all();
+    }
+}
+
+fn add_to_mask(mask: &mut Option<Mask>, searcher: &Searcher, fields: &Fields, run_id: Uuid) -> Result<(), IndexError> {
+    let address = cold::address(searcher, fields, run_id).map_err(|error| IndexError::Document(error.to_string()))?;
+    if let Some(address) = address {
+        mask.get_or_insert_default().insert(address);
+    }
+    Ok(())
+}
+
+impl Inner {
+    /// The newest version of a run, published or not.
+    pub(crate) fn find(&self, run_id: Uuid) -> Result<Option<Found>, IndexError> {
+        self.state().find(run_id)
+    }
+
+    /// Appends a run that was never seen before. It becomes visible with the next publication.
+    pub(crate) fn push_new(&mut self, run: RunSummary) {
+        let hash = self.run_ids.hash(run.run_id);
+        self.run_ids.insert(hash);
+        self.push(run, hash, false);
+    }
+
+    /// Appends a newer version of a run that was found with [`find`](Self::find).
+    pub(crate) fn push_newer(&mut self, run: RunSummary, found: &Found) {
+        let hash = self.run_ids.hash(run.run_id);
+        match found.cold {
+            Some(address) => Arc::make_mut(self.mask.get_or_insert_default()).insert(address),
+            None => {
+                let older = self.hot.iter().rev().find_map(|chunk| chunk.find(run.run_id, hash, self.next_seq));
+                older.expect("it was found hot").supersede(self.next_seq);
+            }
+        }
+        self.push(run, hash, true);
+    }
+
+    fn push(&mut self, run: RunSummary, hash: u64, late: bool) {
+        if !self.current.last().is_some_and(|chunk| chunk.takes(self.next_seq)) {
+            self.current.push(Arc::new(Chunk::new(self.next_seq)));
+            self.hot = self.staying(false).into();
+        }
+        self.current_runs += 1;
+        self.current_bytes += hot::memory_bytes(&run);
+        let chunk = self.current.last().expect("it was pushed above");
+        chunk.push(self.next_seq, Arc::new(run), hash, late);
+        self.next_seq += 1;
+    }
+
+    /// Counts damage that was passed over, and keeps the first of it by name.
+    pub(crate) fn add_damage(&mut self, damage: Damage) {
+        self.damage_count += 1;
+        if self.damage.len() < NAMED_DAMAGE {
+            self.damage.push(damage);
+        }
+    }
+
+    /// The ids of all runs.
+    pub(crate) fn run_ids(&self) -> &Arc<RunIdFilter> {
+        &self.run_ids
+    }
+
+    pub(crate) fn numbers(&self) -> Numbers {
+        Numbers {
+            hot_runs: self.current_runs + self.frozen.as_ref().map_or(0, |frozen| frozen.runs),
+            cold_docs: self.searcher.num_docs(),
+        }
+    }
+
+    fn hot_bytes(&self) -> u64 {
+        self.current_bytes + self.frozen.as_ref().map_or(0, |frozen| frozen.bytes)
+    }
+
+    /// The hot chunks, oldest first; without the frozen ones when they go.
+    fn staying(&self, frozen_goes: bool) -> Vec<Arc<Chunk>> {
+        let frozen = self.frozen.as_ref().filter(|_| !frozen_goes).map_or(&[][..], |frozen| &frozen.chunks);
+        frozen.iter().chain(&self.current).cloned().collect()
+    }
+
+    fn state(&self) -> State {
+        State {
+            position: self.position,
+            visible: self.next_seq,
+            hot: Arc::clone(&self.hot),
+            searcher: self.searcher.clone(),
+            columns: Arc::clone(&self.columns),
+            fields: self.fields,
+            mask: self.mask.clone(),
+            run_ids: Arc::clone(&self.run_ids),
+        }
+    }
+}

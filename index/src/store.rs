@@ -1,0 +1,189 @@
+//! The tantivy index on disk: opening, telling whether it can be used, removing it, its writer and reader.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agenttracer_model::Position;
+use agenttracer_storage::disk::Disk;
+use tantivy::directory::Directory;
+use tantivy::directory::error::OpenReadError;
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyError};
+
+use crate::checkpoint::Checkpoint;
+use crate::cold::{self, ColdRun, Fields, SCHEMA_VERSION};
+use crate::{DiskDirectory, IndexError, Options};
+
+/// The file that makes a directory a tantivy index.
+const META: &str = "meta.json";
+
+/// The index directory.
+#[derive(Clone)]
+pub(crate) struct Store {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+}
+
+/// An index that can be used.
+pub(crate) struct Opened {
+    pub(crate) index: tantivy::Index,
+    pub(crate) reader: IndexReader,
+    pub(crate) fields: Fields,
+    /// The next position the index needs.
+    pub(crate) next: Position,
+}
+
+impl Store {
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path) -> Self {
+        Self { disk, dir: dir.to_owned() }
+    }
+
+    /// What the last commit covers, whatever version wrote it; `None` when there is no index, or none that can be read.
+    pub(crate) fn checkpoint(&self) -> Result<Option<Checkpoint>, IndexError> {
+        if !self.exists()? {
+            return Ok(None);
+        }
+        match self.guard(|| Ok(tantivy::Index::open(self.directory()?)?.load_metas()?.payload)) {
+            Ok(payload) => Ok(payload.as_deref().and_then(Checkpoint::parse)),
+            Err(Unusable::Damaged(what)) => {
+                tracing::warn!(dir = %self.dir.display(), what, "the index cannot be read");
+                Ok(None)
+            }
+            Err(Unusable::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Opens the index; `None` when there is none, or none that this version can use, and why.
+    pub(crate) fn open(&self, options: &Options) -> Result<Result<Opened, String>, IndexError> {
+        if !self.exists()? {
+            return Ok(Err("there is none".to_owned()));
+        }
+        match self.guard(|| self.open_as_it_is(options)) {
+            Ok(opened) => Ok(opened),
+            Err(Unusable::Damaged(what)) => Ok(Err(what)),
+            Err(Unusable::Failed(error)) => Err(error),
+        }
+    }
+
+    fn open_as_it_is(&self, options: &Options) -> tantivy::Result<Result<Opened, String>> {
+        let (schema, fields) = cold::schema();
+        let index = tantivy::Index::open(self.directory()?)?;
+        let payload = index.load_metas()?.payload.unwrap_or_default();
+        let Some(checkpoint) = Checkpoint::parse(&payload) else { return Ok(Err("it was never committed".to_owned())) };
+        if checkpoint.version != SCHEMA_VERSION || index.schema() != schema || *index.settings() != cold::settings() {
+            return Ok(Err(format!("it has version {}, this program writes {SCHEMA_VERSION}", checkpoint.version)));
+        }
+        let reader = self.reader(&index, options)?;
+        Ok(Ok(Opened { index, reader, fields, next: checkpoint.next }))
+    }
+
+    /// Removes whatever is there and makes an empty index.
+    pub(crate) fn create(&self, options: &Options) -> Result<Opened, IndexError> {
+        self.clear().map_err(|error| self.error(&error))?;
+        let (schema, fields) = cold::schema();
+        let create = || {
+            let index = tantivy::Index::create(self.directory()?, schema.clone(), cold::settings())?;
+            let reader = self.reader(&index, options)?;
+            Ok(Opened { index, reader, fields, next: Position::ZERO })
+        };
+        create().map_err(|error: TantivyError| self.error(&error))
+    }
+
+    /// The one writer of an index, with a merge policy for about one commit a second.
+    pub(crate) fn writer(&self, index: &tantivy::Index, options: &Options) -> Result<IndexWriter<ColdRun>, IndexError> {
+        let writer = IndexWriterOptions::builder()
+            .num_worker_threads(1)
+            .memory_budget_per_thread(options.writer_heap_bytes)
+            // One merge at a time, so that merging leaves a small machine to its requests.
+            .num_merge_threads(1)
+            .build();
+        let writer = index.writer_with_options(writer).map_err(|error| self.error(&error))?;
+        let mut policy = LogMergePolicy::default();
+        policy.set_min_num_segments(8);
+        policy.set_min_layer_size(5_000);
+        // A segment of this size is not merged again: rewriting it would take longer than it saves.
+        policy.set_max_docs_before_merge(1_500_000);
+        policy.set_del_docs_ratio_before_merge(0.3);
+        writer.set_merge_policy(Box::new(policy));
+        Ok(writer)
+    }
+
+    /// The files whose checksum does not hold.
+    pub(crate) fn damaged_files(&self) -> Result<Vec<PathBuf>, IndexError> {
+        if !self.exists()? {
+            return Ok(Vec::new());
+        }
+        match self.guard(|| tantivy::Index::open(self.directory()?)?.validate_checksum()) {
+            Ok(files) => {
+                let mut files: Vec<_> = files.into_iter().map(|file| self.dir.join(file)).collect();
+                files.sort();
+                Ok(files)
+            }
+            Err(Unusable::Damaged(_)) => Ok(vec![self.dir.join(META)]),
+            Err(Unusable::Failed(error)) => Err(error),
+        }
+    }
+
+    /// An error of the index that names its directory.
+    pub(crate) fn error(&self, error: &dyn std::fmt::Display) -> IndexError {
+        IndexError::Index { dir: self.dir.clone(), what: error.to_string() }
+    }
+
+    fn reader(&self, index: &tantivy::Index, options: &Options) -> tantivy::Result<IndexReader> {
+        index
+            .reader_builder()
+            .reload_policy(ReloadPolicy::Manual)
+            .doc_store_cache_num_blocks(options.cached_blocks)
+            .try_into()
+    }
+
+    fn directory(&self) -> tantivy::Result<Box<dyn Directory>> {
+        Ok(Box::new(DiskDirectory::open(Arc::clone(&self.disk), &self.dir)?))
+    }
+
+    fn exists(&self) -> Result<bool, IndexError> {
+        self.disk.exists(&self.dir.join(META)).map_err(|error| self.error(&error))
+    }
+
+    /// Removes all files, first the one that makes it an index, so that a crash in between leaves none.
+    fn clear(&self) -> io::Result<()> {
+        self.disk.create_dir_all(&self.dir)?;
+        let mut names: Vec<String> = self.disk.list(&self.dir)?.into_iter().map(|(name, _)| name).collect();
+        names.sort_by_key(|name| name != META);
+        for name in names {
+            self.disk.remove(&self.dir.join(name))?;
+        }
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Calls tantivy, which answers some damage with a panic.
+    fn guard<T>(&self, call: impl FnOnce() -> tantivy::Result<T>) -> Result<T, Unusable> {
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) if is_failure(&error) => Err(Unusable::Failed(self.error(&error))),
+            Ok(Err(error)) => Err(Unusable::Damaged(error.to_string())),
+            Err(_) => Err(Unusable::Damaged("tantivy panicked".to_owned())),
+        }
+    }
+}
+
+enum Unusable {
+    /// Derived data in doubt: it is rebuilt.
+    Damaged(String),
+    /// The disk or the machine failed: the data may be whole.
+    Failed(IndexError),
+}
+
+fn is_failure(error: &TantivyError) -> bool {
+    let is_failure = |error: &io::Error| {
+        !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
+    };
+    match error {
+        TantivyError::IoError(error) => is_failure(error),
+        TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. }) => is_failure(io_error),
+        TantivyError::OpenDirectoryError(_) | TantivyError::LockFailure(..) | TantivyError::SystemError(_) => true,
+        _ => false,
+    }
+}
