@@ -89,7 +89,7 @@ impl Layer {
         if blocks == 0 {
             return None;
         }
-        let at = (u128::from(hash) * blocks as u128 >> 64) as usize * BLOCK_WORDS;
+        let at = ((u128::from(hash) * blocks as u128) >> 64) as usize * BLOCK_WORDS;
         // The high bits chose the block: mix, so that the bits in it do not follow from the choice.
         let bits = (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Some((&self.words[at..at + BLOCK_WORDS], bits))

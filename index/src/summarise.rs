@@ -1,5 +1,5 @@
 //! Summaries of runs: one path straight from the borrowed records of a run that arrived whole, and one through the
-//! fold, for everything else. Both give the same summary (`tests/both_ways_to_a_summary_agree.rs`).
+//! fold, for everything else. Both give the same summary, as a test below says.
 
 use std::sync::Arc;
 
@@ -205,4 +205,78 @@ pub(crate) fn of_batches(mut batches: Vec<RunBatch>, names: &mut Names) -> Optio
         digest,
         batches: positions,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use agenttracer_model::{Position, Run, Timestamp, sample};
+    use agenttracer_storage::Payload;
+    use agenttracer_storage::record::{decode, encode_run};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn batch_of(run: &Run) -> StoredBatch {
+        let batch = encode_run(run, Timestamp::from_micros(1_790_000_000_000_000));
+        StoredBatch {
+            position: Position::new(70),
+            records: batch.records,
+            time: batch.time,
+            payload: Payload::Memory(batch.payload.into()),
+        }
+    }
+
+    fn both_agree(run: &Run) -> RunSummary {
+        let (batch, mut names) = (batch_of(run), Names::new());
+        let direct = of_whole(&batch, &mut names).unwrap().expect("a run that arrived whole has the plain form");
+        let folded = of_batches(vec![decode(&batch).unwrap()], &mut names).unwrap();
+        assert_eq!(direct, folded);
+        direct
+    }
+
+    #[test]
+    fn a_sample_is_summarised_as_it_is() {
+        let (mut retries, mut failures) = (0, 0);
+        for seed in 0..400 {
+            let run = sample::run(seed);
+            let summary = both_agree(&run);
+            assert_eq!((summary.run_id, summary.digest), (run.run_id, Some(run.digest)));
+            assert_eq!(summary.step_count() as usize, run.steps.len());
+            assert_eq!(summary.signal_count as usize, run.quality_signals.len());
+            retries += summary.retry_count;
+            failures += summary.failures.len();
+        }
+        assert!(retries > 10 && failures > 10, "the samples hold {retries} retries and {failures} failures");
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_to_a_summary_agree(
+            seed in 0..1000_u64,
+            changes in prop::collection::vec((0..8_usize, 0..8_usize, 0..7_u8, 1..4_u32), 0..12),
+            ended in any::<bool>(),
+        ) {
+            let mut run = sample::run(seed);
+            if !ended {
+                run.ended_at = None;
+            }
+            for (at, other, what, number) in changes {
+                let (at, other) = (at % run.steps.len(), other % run.steps.len());
+                let other_id = run.steps[other].step_id;
+                let name = run.steps[other].name.clone();
+                let step_type = run.steps[other].step_type;
+                let step = &mut run.steps[at];
+                match what {
+                    0 => step.attempt = Some(number),
+                    1 => step.retry_of = Some(other_id),
+                    2 => step.status = StepStatus::Failed,
+                    3 => step.parent_step_id = Some(other_id),
+                    4 => step.metadata.0.push(("attempt".into(), agenttracer_model::Value::Uint(number.into()))),
+                    5 => step.latency_ms = u64::MAX / 2,
+                    _ => (step.name, step.step_type) = (name, step_type),
+                }
+            }
+            both_agree(&run);
+        }
+    }
 }
