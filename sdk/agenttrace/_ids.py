@@ -15,7 +15,8 @@ def new_id(now: datetime) -> str:
     value = time_ms << 80 | random_bits
     value = value & ~(0xF << 76) | 7 << 76
     value = value & ~(0x3 << 62) | 2 << 62
-    return str(uuid.UUID(int=value))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def known_id(given: object) -> str | None:

@@ -10,10 +10,11 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Final, TypeAlias
 
 from ._notes import Notes
-from ._text import clean, plain
+from ._text import plain, short
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -80,8 +81,12 @@ REMOVED_ENDINGS: Final = (
 COUNTS: Final = "tokens_"
 
 MOST_KEYS: Final = 64
+# What is looked at of a mapping or a list: more cannot be kept, and looking costs the agent time.
+MOST_ENTRIES: Final = 4_096
 MOST_DEPTH: Final = 4
 MOST_BYTES: Final = 16 * 1024
+# So many keys (of 100 bytes at most) with scalars (128 characters of 4 bytes) are always below that.
+_SURE_TO_FIT: Final = 24
 MOST_FACT: Final = 100
 MOST_MESSAGE: Final = 500
 
@@ -131,12 +136,14 @@ def fact_metadata(metadata: Mapping[str, object], notes: Notes, *, place: str) -
 
 def fits(metadata: dict[str, Json]) -> bool:
     """Whether a step's metadata stays within the server's 16 KiB."""
+    if len(metadata) <= _SURE_TO_FIT and not any(isinstance(value, (list, dict)) for value in metadata.values()):
+        return True
     return len(json.dumps(metadata, ensure_ascii=False).encode()) <= MOST_BYTES
 
 
 def message(text: str, notes: Notes) -> str:
     """A failure's message, cut at 500; one that mentions a password, a key or a token is redacted whole."""
-    text = clean(text)[:MOST_MESSAGE]
+    text = short(text, MOST_MESSAGE) or ""
     if _MENTION.search(_TALK_OF_TOKENS.sub("", text.lower())):
         notes.removed("failure", "message", "it mentions password, api_key, token or secret")
         return "[redacted]"
@@ -151,15 +158,15 @@ def names_private_text(key: str) -> bool:
 
 def reads_like_prose(text: str) -> bool:
     """Whether a metadata string looks like sentences instead of a fact."""
+    if len(text) > 128:  # noqa: PLR2004 - the contract's number
+        return True
     if len(_UNSPACED.findall(text)) > 16:  # noqa: PLR2004 - the contract's number
         return True
     spaces = len(_SPACES.findall(text))
     stand_ins = len(_STAND_INS.findall(text))
     if stand_ins > 12:  # noqa: PLR2004 - the contract's number
         spaces += stand_ins
-    if spaces == 0:
-        return len(text) > 128  # noqa: PLR2004 - the contract's number
-    return len(text) > 64 or spaces > 3  # noqa: PLR2004 - the contract's numbers
+    return spaces > 0 and (len(text) > 64 or spaces > 3)  # noqa: PLR2004 - the contract's numbers
 
 
 def _mapping(
@@ -172,7 +179,9 @@ def _mapping(
     below_private: bool = False,
 ) -> dict[str, Json]:
     kept: dict[str, Json] = {}
-    for given, value in metadata.items():
+    if len(metadata) > MOST_ENTRIES:
+        notes.removed(place, "an object", f"more than {MOST_ENTRIES} entries")
+    for given, value in islice(metadata.items(), MOST_ENTRIES):
         key = plain(given)
         if key is None or not _KEY_FORM.fullmatch(key):
             notes.removed(place, "<key>", "not a plain key")
@@ -209,17 +218,18 @@ def _value(value: object, notes: Notes, *, place: str, depth: int, private: bool
     if text is not None:
         if private:
             raise _Unfit("private text")
-        # What is kept is kept as it was given; control characters are the server's to replace.
-        text = text.encode("utf-8", "replace").decode("utf-8")
         if reads_like_prose(text):
             raise _Unfit("it reads like prose")
-        return text
+        # What is kept is kept as it was given; control characters are the server's to replace.
+        return text.encode("utf-8", "replace").decode("utf-8")
     if depth >= MOST_DEPTH:
         raise _Unfit("nested too deep, or not a scalar")
     if isinstance(value, Mapping):
         # Below the first level no key is refused: there the rule for private text holds.
         return _mapping(value, notes, place=place, refused=frozenset(), depth=depth + 1, below_private=private)
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        if len(value) > MOST_ENTRIES:
+            raise _Unfit(f"more than {MOST_ENTRIES} entries")
         # A list with one entry that cannot be kept goes whole: with a gap in it, it would say something else.
         return [_value(entry, notes, place=place, depth=depth + 1, private=private) for entry in value]
     raise _Unfit("no JSON value")

@@ -6,7 +6,8 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from itertools import islice
 from types import TracebackType
 from typing import Literal, TypeAlias
 
@@ -226,6 +227,8 @@ class Run:
 
     def add_step(self, step: Step) -> None:
         """Takes a step that begins; its place among the steps is its `seq`."""
+        if self._started is None:
+            self._notes.ignored("step of a run that was not entered", "write `with tracer.start_run() as run`")
         with self.lock:
             if self._ended or len(self._steps) >= _MOST_STEPS:
                 self._notes.ignored("step dropped", f"the run has ended, or has {_MOST_STEPS} steps")
@@ -253,8 +256,7 @@ class Run:
     def time_of(self, moment: float) -> str:
         """The time of day of a monotonic moment: it runs evenly even when somebody sets the clock meanwhile."""
         start = moment if self._started is None else self._started
-        time = self._started_at + timedelta(seconds=moment - start)
-        return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return _utc(self._started_at + timedelta(seconds=moment - start))
 
     def _end(self, error: BaseException | None) -> None:
         if self._started is None:
@@ -298,7 +300,7 @@ class Run:
                 "run_id": self._id,
                 **self._identity,
                 "status": self.status,
-                "started_at": self._started_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                "started_at": _utc(self._started_at),
                 "ended_at": self.time_of(ended),
                 **self._links,
                 "metadata": self._metadata,
@@ -340,9 +342,7 @@ class Run:
         if candidates is None:
             return None
         kept: list[Json] = []
-        for candidate in [candidates] if isinstance(candidates, str) else candidates:
-            if len(kept) == _MOST_CANDIDATES:
-                break
+        for candidate in islice([candidates] if isinstance(candidates, str) else candidates, _MOST_CANDIDATES):
             text = short(candidate, 200)
             if text is None:
                 self._notes.ignored("candidate dropped", "a candidate must be a text of 1 to 200 characters")
@@ -378,6 +378,10 @@ class Run:
         elif trace_id is not None:
             self._notes.ignored("trace_id left out", "it must be 32 hex digits")
         return links
+
+
+def _utc(time: datetime) -> str:
+    return time.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _is_plain_exit(error: BaseException) -> bool:

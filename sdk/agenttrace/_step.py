@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from . import _privacy, _taxonomy
 from ._ids import new_id
 from ._notes import Notes, quiet
-from ._text import clean, code, plain, short
+from ._text import code, plain, short
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -154,7 +154,7 @@ class Step:
             "step_id": self._id,
             "seq": seq,
             "step_type": self._type,
-            "name": clean(self._name),
+            "name": self._name,
             "latency_ms": max(0, round((ended - started) * 1000)),
             "started_at": self._run.time_of(started),
             "ended_at": self._run.time_of(max(started, ended)),

@@ -12,6 +12,8 @@ _NOT_IN_A_CODE = re.compile(r"[^A-Za-z0-9_.:-]")
 
 def clean(text: str) -> str:
     """The text without control characters and without halves of surrogate pairs, which no UTF-8 can hold."""
+    if text.isascii() and text.isprintable():
+        return text
     text = _CONTROLS.sub("", _BREAKS.sub(" ", text))
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -21,7 +23,8 @@ def short(value: object, most: int) -> str | None:
     text = plain(value)
     if text is None:
         return None
-    return clean(text)[:most] or None
+    # A long text is not looked at beyond what can be kept of it: that would cost the agent time.
+    return clean(text[: 4 * most])[:most] or None
 
 
 def code(value: object, most: int) -> str | None:
@@ -32,6 +35,8 @@ def code(value: object, most: int) -> str | None:
 
 def plain(value: object) -> str | None:
     """The text itself, or that of a string enum's member."""
+    if type(value) is str:
+        return value
     if isinstance(value, Enum):
         value = value.value
     return str(value) if isinstance(value, str) else None

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import uuid
 from collections.abc import Callable
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_long_names_are_cut_and_odd_ones_replaced(tracer: AgentTracer, transport
         with run.step("tool", None), run.step("tool", "half \ud800"):  # type: ignore[arg-type]
             pass
         run.record_failure("weather", "f c/" + "x" * 200, "m" * 600)
-        run.record_decision("tool_selection", "s" * 300, "cost_optimization", candidates=["c" * 300, 7] * 70)  # type: ignore[list-item]
+        run.record_decision("tool_selection", "s" * 300, "cost_optimization", candidates=cycle(["c" * 300, 7]))  # type: ignore[list-item]
     run_sent = sent(tracer, transport)
     steps = run_sent["steps"]
     assert [step["name"] for step in steps] == ["n" * 255, "a bc", "unnamed", "unnamed", "half ?"]
@@ -123,8 +124,31 @@ def test_long_names_are_cut_and_odd_ones_replaced(tracer: AgentTracer, transport
     assert (failure["failure_type"], failure["failure_code"]) == ("orchestration", ("f_c_" + "x" * 200)[:100])
     assert len(failure["message"]) == 500
     decision = run_sent["decisions"][0]
-    assert (len(decision["selected"]), len(decision["candidates"])) == (200, 64)
+    assert (len(decision["selected"]), len(decision["candidates"])) == (200, 32)
     assert set(decision["candidates"]) == {"c" * 200}
+
+
+def test_huge_values_are_dropped_without_being_read(tracer: AgentTracer, transport: InMemoryTransport) -> None:
+    class Endless(dict[str, object]):
+        def __len__(self) -> int:
+            return 1_000_000_000
+
+        def items(self) -> Any:
+            return ((f"key_{number}", number) for number in count())
+
+    with tracer.start_run() as run, run.step("tool", "x" * 50_000_000) as step:
+        step.add_metadata({"text": "x", "long": "x" * 50_000_000, "list": range(1_000_000_000)})
+        step.add_metadata(Endless())
+        run.record_failure("tool", "c" * 50_000_000, "m" * 50_000_000)
+    (only,) = sent(tracer, transport)["steps"]
+    assert list(only["metadata"]) == [f"key_{number}" for number in range(64)]
+
+
+def test_a_step_of_a_run_that_was_not_entered_is_told(tracer: AgentTracer, caplog: pytest.LogCaptureFixture) -> None:
+    run = tracer.start_run()
+    with run.step("plan", "p"):
+        pass
+    assert "with tracer.start_run() as run" in caplog.text
 
 
 def test_what_comes_after_the_end_changes_nothing(tracer: AgentTracer, transport: InMemoryTransport) -> None:
