@@ -1,0 +1,95 @@
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+/// Runs queries on threads of their own, a few at a time, so that they cannot hold up the threads that serve
+/// connections and ingest. Who finds the queue full is sent away at once.
+pub(crate) struct Gate {
+    /// One permit for each query that may run or wait.
+    places: Arc<Semaphore>,
+    /// One permit for each query that may run.
+    turns: Arc<Semaphore>,
+}
+
+/// Why a query did not run to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GateError {
+    /// Too many queries wait already.
+    Full,
+    /// The query panicked: our own mistake.
+    Panicked,
+}
+
+impl Gate {
+    /// At most `running` queries at a time (at least 1), and `waiting` more in the queue.
+    pub(crate) fn new(running: usize, waiting: usize) -> Self {
+        let running = running.clamp(1, 1024);
+        let places = running.saturating_add(waiting).min(Semaphore::MAX_PERMITS);
+        Self { places: Arc::new(Semaphore::new(places)), turns: Arc::new(Semaphore::new(running)) }
+    }
+
+    /// Runs `query` when it is its turn.
+    ///
+    /// A caller that goes away while it waits takes its query along; one that runs already ends by itself, and holds
+    /// its turn until then.
+    pub(crate) async fn run<T, F>(&self, query: F) -> Result<T, GateError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| GateError::Full)?;
+        // Nobody closes the semaphore.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| GateError::Full)?;
+        let running = tokio::task::spawn_blocking(move || {
+            let answer = query();
+            drop((turn, place));
+            answer
+        });
+        running.await.map_err(|_| GateError::Panicked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_and_moves_on() {
+        let gate = Arc::new(Gate::new(1, 1));
+        let (started, has_started) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let running = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.run(move || {
+                    started.send(()).unwrap();
+                    released.recv().unwrap();
+                    1
+                })
+                .await
+            }
+        });
+        tokio::task::spawn_blocking(move || has_started.recv().unwrap()).await.unwrap();
+        let waiting = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { gate.run(|| 2).await }
+        });
+        while gate.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(gate.run(|| 3).await, Err(GateError::Full));
+        release.send(()).unwrap();
+        assert_eq!(running.await.unwrap(), Ok(1));
+        assert_eq!(waiting.await.unwrap(), Ok(2));
+        assert_eq!(gate.run(|| 4).await, Ok(4));
+    }
+
+    #[tokio::test]
+    async fn a_panic_gives_its_turn_back() {
+        let gate = Gate::new(1, 0);
+        assert_eq!(gate.run(|| panic!("as this test wants")).await, Err::<(), _>(GateError::Panicked));
+        assert_eq!(gate.run(|| 4).await, Ok(4));
+    }
+}

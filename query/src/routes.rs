@@ -1,0 +1,284 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use agenttracer_index::{Count, PageRequest, RunSummary, Snapshot};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::RawPathParams;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::routing::{MethodRouter, get};
+use http::header::{CONTENT_TYPE, LINK};
+use http::{HeaderName, HeaderValue, Response, StatusCode, Uri};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::cursor::Cursor;
+use crate::error::{Detail, Refusal, json_response};
+use crate::params::{self, View};
+use crate::query_string::QueryString;
+use crate::state::{QueryState, Shared};
+use crate::wire::{self, HealthView, StatsView, SummaryView};
+
+/// How many matches `X-Total-Count` counts exactly; of more than these, `X-Total-Count-Min` says at least so many.
+const COUNT_UP_TO: u64 = 100_000;
+
+/// The version that `/health` names.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The routes of the query API (contract §6), with `/health` and `/metrics`. Each path also works with a slash at its
+/// end. An unknown path or method is answered by the fallbacks; put another `fallback` on the router to replace them.
+///
+/// CORS, the check of `Host`, and what else concerns a listener is the server's.
+pub fn routes(state: QueryState) -> Router {
+    let question = |name, answer| question(&state, name, answer);
+    let mut router = Router::new();
+    for (path, methods) in [
+        ("/v1/runs", question("runs", list)),
+        ("/v1/runs/{run_id}", question("run", run)),
+        ("/v1/runs/{run_id}/steps", question("run_steps", steps)),
+        ("/v1/runs/{run_id}/failures", question("run_failures", failures)),
+        ("/v1/runs/{run_id}/decisions", question("run_decisions", decisions)),
+        ("/v1/runs/{run_id}/signals", question("run_signals", signals)),
+        ("/v1/runs/{run_id}/events", question("run_events", events)),
+        ("/v1/stats", question("stats", stats)),
+        ("/health", notice(&state, health)),
+        ("/metrics", notice(&state, metrics)),
+    ] {
+        router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
+    }
+    router.fallback(not_found).method_not_allowed_fallback(method_not_allowed)
+}
+
+async fn not_found() -> Response<Body> {
+    json_response(StatusCode::NOT_FOUND, &Detail { detail: "Not Found" })
+}
+
+async fn method_not_allowed() -> Response<Body> {
+    json_response(StatusCode::METHOD_NOT_ALLOWED, &Detail { detail: "Method Not Allowed" })
+}
+
+/// One request.
+struct Asked {
+    path: String,
+    query: String,
+    /// As it stands in the path, decoded; empty where a path has none.
+    run_id: String,
+}
+
+impl Asked {
+    fn query(&self) -> QueryString<'_> {
+        QueryString::new(&self.query)
+    }
+
+    fn run_id(&self) -> Result<Uuid, Refusal> {
+        Ok(params::run_id(&self.run_id)?)
+    }
+}
+
+/// The body of a 200, which is JSON, and its further headers.
+struct Answer {
+    body: Body,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Answer {
+    fn json(body: &impl Serialize) -> Result<Self, Refusal> {
+        Ok(Self { body: sonic_rs::to_vec(body)?.into(), headers: Vec::new() })
+    }
+
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(self.body);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
+
+/// A route whose answer is worked out on a query thread.
+fn question(
+    state: &QueryState,
+    name: &'static str,
+    answer: fn(&Shared, &Asked) -> Result<Answer, Refusal>,
+) -> MethodRouter {
+    let shared = Arc::clone(&state.0);
+    get(move |uri: Uri, params: Result<RawPathParams, RawPathParamsRejection>| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let started = Instant::now();
+            let run_id = params.ok().and_then(|params| params.iter().next().map(|(_, value)| value.to_owned()));
+            let path = uri.path().to_owned();
+            let asked = Asked {
+                path: path.clone(),
+                query: uri.query().unwrap_or_default().to_owned(),
+                run_id: run_id.unwrap_or_default(),
+            };
+            let work = {
+                let shared = Arc::clone(&shared);
+                move || answer(&shared, &asked)
+            };
+            let outcome = match shared.gate.run(work).await {
+                Ok(outcome) => outcome,
+                Err(error) => Err(error.into()),
+            };
+            let response = match outcome {
+                Ok(answer) => answer.into_response(),
+                Err(refusal) => refusal.into_response(&path),
+            };
+            shared.metrics.answered(name, response.status().as_u16(), started.elapsed().as_secs_f64());
+            response
+        }
+    })
+}
+
+/// A route that is answered at once.
+fn notice(state: &QueryState, answer: fn(&Shared) -> Response<Body>) -> MethodRouter {
+    let shared = Arc::clone(&state.0);
+    get(move || std::future::ready(answer(&shared)))
+}
+
+/// `GET /v1/runs`
+fn list(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let query = asked.query();
+    let wanted = params::runs(&query)?;
+    let snapshot = shared.index.snapshot();
+    let page = snapshot.list(
+        &wanted.filter,
+        &PageRequest {
+            after: wanted.cursor.map(|cursor| (cursor.started_at, cursor.run_id)),
+            offset: wanted.offset,
+            limit: wanted.limit,
+            count_up_to: COUNT_UP_TO,
+        },
+    )?;
+
+    let mut headers = vec![match page.total {
+        Count::Exactly(count) => (HeaderName::from_static("x-total-count"), HeaderValue::from(count)),
+        Count::AtLeast(count) => (HeaderName::from_static("x-total-count-min"), HeaderValue::from(count)),
+    }];
+    if let Some(last) = page.runs.last().filter(|_| page.more) {
+        let next = Cursor {
+            started_at: last.started_at,
+            run_id: last.run_id,
+            opened_at: wanted.cursor.map_or(snapshot.position(), |cursor| cursor.opened_at),
+            filter_hash: wanted.filter_hash,
+        };
+        let link = format!("<{}?{}>; rel=\"next\"", asked.path, query.with("cursor", &next.encode()));
+        headers.extend(HeaderValue::try_from(link).ok().map(|link| (LINK, link)));
+    }
+    let runs = page.runs.iter().map(|run| &**run);
+    let body = match wanted.view {
+        View::Summary => sonic_rs::to_vec(&runs.map(SummaryView::from).collect::<Vec<_>>())?,
+        View::Full => {
+            let list = shared.runs().list(runs)?;
+            if list.damaged > 0 {
+                headers.push((HeaderName::from_static("x-damaged-runs"), HeaderValue::from(list.damaged)));
+            }
+            list.body
+        }
+    };
+    Ok(Answer { body: body.into(), headers })
+}
+
+/// `GET /v1/runs/{run_id}`
+fn run(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let run_id = asked.run_id()?;
+    let run = found(&shared.index.snapshot(), run_id)?;
+    Ok(Answer { body: shared.runs().json(&run)?.into(), headers: Vec::new() })
+}
+
+/// `GET /v1/runs/{run_id}/steps`
+fn steps(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let (run_id, wanted) = both(asked.run_id(), params::steps(&asked.query()).map_err(Refusal::from))?;
+    let no_steps = || Refusal::NotFound(format!("No steps found for run {run_id}"));
+    let run = shared.index.snapshot().find(run_id)?.ok_or_else(no_steps)?;
+    let view = shared.runs().view(&run)?;
+    if view.steps.is_empty() {
+        return Err(no_steps());
+    }
+    let behind = |seq: u32| wanted.after_seq.is_none_or(|after| u64::from(seq) > after);
+    let steps: Vec<_> = view.steps.iter().filter(|step| behind(step.seq)).take(wanted.limit).collect();
+    Answer::json(&steps)
+}
+
+/// `GET /v1/runs/{run_id}/failures`: an unknown run has none.
+fn failures(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    match shared.index.snapshot().find(asked.run_id()?)? {
+        Some(run) => Answer::json(&shared.runs().view(&run)?.failures),
+        None => Ok(Answer { body: Body::from("[]"), headers: Vec::new() }),
+    }
+}
+
+/// `GET /v1/runs/{run_id}/decisions`
+fn decisions(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let run = found(&shared.index.snapshot(), asked.run_id()?)?;
+    Answer::json(&shared.runs().view(&run)?.decisions)
+}
+
+/// `GET /v1/runs/{run_id}/signals`
+fn signals(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let run = found(&shared.index.snapshot(), asked.run_id()?)?;
+    Answer::json(&shared.runs().view(&run)?.quality_signals)
+}
+
+/// `GET /v1/runs/{run_id}/events`
+fn events(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let run = found(&shared.index.snapshot(), asked.run_id()?)?;
+    Answer::json(&wire::records(&shared.runs().batches(&run)?))
+}
+
+/// `GET /v1/stats`
+fn stats(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let filter = params::stats(&asked.query())?;
+    Answer::json(&StatsView::from(shared.index.snapshot().stats(&filter)?))
+}
+
+/// Both values, or the errors of both.
+fn both<A, B>(a: Result<A, Refusal>, b: Result<B, Refusal>) -> Result<(A, B), Refusal> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(Refusal::Unprocessable(mut errors)), Err(Refusal::Unprocessable(others))) => {
+            errors.extend(others);
+            Err(Refusal::Unprocessable(errors))
+        }
+        (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
+    }
+}
+
+fn found(snapshot: &Snapshot, run_id: Uuid) -> Result<Arc<RunSummary>, Refusal> {
+    snapshot.find(run_id)?.ok_or_else(|| Refusal::no_run(run_id))
+}
+
+/// `GET /health`: answered without a query thread, so that a busy server is not taken for a dead one. Damage leaves
+/// all else readable, so it is 200 still.
+fn health(shared: &Shared) -> Response<Body> {
+    let damaged = shared.log.damage().len();
+    json_response(
+        StatusCode::OK,
+        &HealthView {
+            status: if damaged == 0 { "healthy" } else { "degraded" },
+            service: "query-api",
+            version: VERSION,
+            durability: shared.log.sync_mode().to_string(),
+            position: shared.index.snapshot().position(),
+            reason: (damaged > 0).then(|| format!("{damaged} damaged places in the log: run `agenttracer verify`")),
+        },
+    )
+}
+
+/// `GET /metrics`
+fn metrics(shared: &Shared) -> Response<Body> {
+    match shared.metrics.text() {
+        Ok((content_type, text)) => {
+            let mut response = Response::new(Body::from(text));
+            let content_type = HeaderValue::try_from(content_type);
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, content_type.unwrap_or(HeaderValue::from_static("text/plain; version=0.0.4")));
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be written");
+            Refusal::Failed("The metrics could not be written".to_owned()).into_response("/metrics")
+        }
+    }
+}

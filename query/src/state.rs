@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+use agenttracer_index::Index;
+use agenttracer_storage::Log;
+use prometheus::Registry;
+
+use crate::cache::RunCache;
+use crate::gate::Gate;
+use crate::metrics::Metrics;
+use crate::runs::Runs;
+
+/// How much the read side may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryOptions {
+    /// Queries that run at a time, each on a thread of its own. Default: one for each core, at least 2.
+    pub max_running: usize,
+    /// Queries that wait for their turn; one more is answered with 429. Default: 512.
+    pub max_waiting: usize,
+    /// Bytes of serialised runs that are kept in memory. Default: 32 MiB.
+    pub cache_bytes: usize,
+}
+
+impl Default for QueryOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { max_running: cores.max(2), max_waiting: 512, cache_bytes: 32 << 20 }
+    }
+}
+
+/// What the routes of the read side share. Clones are the same state, so that several listeners can serve it.
+#[derive(Clone)]
+pub struct QueryState(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) index: Arc<Index>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) cache: RunCache,
+    pub(crate) gate: Gate,
+    pub(crate) metrics: Metrics,
+}
+
+impl QueryState {
+    /// The read side of `index`, which must be a projection of `log`. Its metrics go to `registry`, and `/metrics`
+    /// answers all that is in there.
+    ///
+    /// # Errors
+    /// When `registry` has metrics of the same names already.
+    pub fn new(
+        index: Arc<Index>,
+        log: Arc<dyn Log>,
+        registry: &Registry,
+        options: &QueryOptions,
+    ) -> Result<Self, prometheus::Error> {
+        Ok(Self(Arc::new(Shared {
+            index,
+            log,
+            cache: RunCache::new(options.cache_bytes),
+            gate: Gate::new(options.max_running, options.max_waiting),
+            metrics: Metrics::new(registry)?,
+        })))
+    }
+}
+
+impl Shared {
+    pub(crate) fn runs(&self) -> Runs<'_> {
+        Runs { log: &*self.log, cache: &self.cache }
+    }
+}
