@@ -10,9 +10,9 @@ SHELL := /bin/bash
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 VENV := $(abspath .venv)
-PYTEST := AGENTTRACER_BIN=$(TARGET)/debug/agenttracer $(VENV)/bin/pytest -c sdk/pyproject.toml --rootdir .
+PYTEST := AGENTTRACER_BIN=$(TARGET)/debug/agenttracer $(VENV)/bin/pytest
 RUFF := $(VENV)/bin/ruff
-MYPY := $(VENV)/bin/mypy --config-file sdk/pyproject.toml
+MYPY := $(VENV)/bin/mypy
 PYTHON_FILES := sdk compat docker docs examples conftest.py
 
 .PHONY: help
@@ -63,8 +63,8 @@ $(VENV)/.made: .ci/requirements.txt
 
 .PHONY: lint-python
 lint-python: $(VENV)/.made ## format, lints and types of the Python parts
-	$(RUFF) format --config sdk/pyproject.toml --check $(PYTHON_FILES)
-	$(RUFF) check --config sdk/pyproject.toml $(PYTHON_FILES)
+	$(RUFF) format --check $(PYTHON_FILES)
+	$(RUFF) check $(PYTHON_FILES)
 	MYPYPATH=sdk $(MYPY) sdk/agenttrace sdk/tests sdk/generate_taxonomy.py
 	$(MYPY) compat docker docs examples conftest.py
 
