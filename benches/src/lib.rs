@@ -1,1 +1,0 @@
-//! Questions about speed, each answered beside a bare loop.

@@ -1,0 +1,84 @@
+//! Questions about speed, each answered beside a bare loop that runs in the same call: only ratios hold on a noisy
+//! machine. `benches --help` lists them.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
+mod append;
+mod bare;
+mod ingest;
+mod load;
+mod process;
+mod query;
+mod report;
+mod workload;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Questions about speed.
+#[derive(Parser)]
+struct Arguments {
+    /// The server under test.
+    #[arg(long, default_value = "target/release/agenttracer", global = true)]
+    binary: PathBuf,
+    /// Where data directories are made: choose the disk that is to be measured.
+    #[arg(long, default_value = "/tmp", global = true)]
+    dir: PathBuf,
+    #[command(subcommand)]
+    question: Question,
+}
+
+#[derive(Subcommand)]
+enum Question {
+    /// Runs a second over HTTP, beside a bare server without and with tantivy.
+    Ingest {
+        /// Seconds a case and server.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Only the cases whose name contains this.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Records a second into the log, beside a raw loop over a prepared file; then a scan beside a raw one.
+    Append {
+        /// Seconds a loop.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
+    /// Milliseconds a question over HTTP.
+    Query {
+        /// Runs to store first.
+        #[arg(long, default_value_t = 1_000_000)]
+        runs: u64,
+        /// Times each question is asked.
+        #[arg(long, default_value_t = 1000)]
+        times: usize,
+    },
+    /// The bare server itself; the other questions start it.
+    Bare {
+        /// Its directory.
+        path: PathBuf,
+        /// With tantivy behind it.
+        #[arg(long)]
+        index: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match arguments.question {
+            Question::Ingest { seconds, only } => {
+                ingest::run(&arguments.binary, &arguments.dir, seconds, only.as_deref()).await
+            }
+            Question::Append { seconds } => append::run(&arguments.dir, seconds),
+            Question::Query { runs, times } => query::run(&arguments.binary, &arguments.dir, runs, times).await,
+            Question::Bare { path, index } => bare::serve(&path, index).await,
+        }
+    })
+}
