@@ -1,5 +1,5 @@
 //! How long does one realistic run take on its way: parsed and checked, digested, encoded, decoded, folded, written?
-#![expect(missing_docs, reason = "criterion's macros make public items")]
+#![expect(missing_docs, clippy::print_stderr, reason = "criterion makes public items; a bench prints its figures")]
 
 use agenttracer_model::{Position, RunView, Timestamp, sample};
 use agenttracer_storage::record::{self, Records};
@@ -24,7 +24,7 @@ fn codec(criterion: &mut Criterion) {
         .collect();
     let records: u64 = batches.iter().map(|batch| u64::from(batch.records)).sum();
     let bytes: usize = batches.iter().map(|batch| batch.payload.len()).sum();
-    println!("{} records and {} bytes a run", records / 64, bytes / 64);
+    eprintln!("{} records and {} bytes a run", records / 64, bytes / 64);
 
     let mut group = criterion.benchmark_group("64 runs");
     group.throughput(Throughput::Elements(records));
