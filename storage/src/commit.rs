@@ -291,7 +291,7 @@ impl Committer {
     fn rotate(&mut self) -> Result<(), Stop> {
         let view = self.view.clone();
         let env = &view.env;
-        env.prepared.ensure_spare().map_err(full_or_failed)?;
+        env.prepared.ensure_spare(&|| false).map_err(full_or_failed)?;
         if self.writer.is_some() {
             // A footer is evidence that all frames before it are durable.
             self.sync()?;
@@ -423,11 +423,13 @@ pub(crate) fn run(committer: &Mutex<Committer>, view: &View, queue: &Receiver<Me
 
 /// One step of keeping a spare and the reserve ready; whether it is to be tried again in a moment.
 pub(crate) fn prepare_step(view: &View) -> bool {
-    let spare = view.env.prepared.ensure_spare();
+    // Shutting down does not wait for a whole segment of zeros.
+    let closed = || view.health() == crate::Health::Closed;
+    let spare = view.env.prepared.ensure_spare(&closed);
     if spare.is_ok() {
         view.set_space();
     }
-    match spare.and_then(|()| view.env.prepared.ensure_reserve()) {
+    match spare.and_then(|()| view.env.prepared.ensure_reserve(&closed)) {
         Ok(()) => false,
         Err(error) => {
             tracing::debug!(%error, "no spare segment yet");

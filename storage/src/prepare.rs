@@ -30,20 +30,20 @@ impl Prepared {
         Self { disk, log_dir, segment_bytes: align_block(segment_bytes), ready: Mutex::new(false) }
     }
 
-    /// Makes sure that a spare is there. `StorageFull` when there is no space for it.
-    pub(crate) fn ensure_spare(&self) -> io::Result<()> {
+    /// Makes sure that a spare is there. `StorageFull` when there is no space for it, `Interrupted` when `give_up` said so.
+    pub(crate) fn ensure_spare(&self, give_up: &dyn Fn() -> bool) -> io::Result<()> {
         let mut ready = self.lock();
         if !*ready {
-            self.prepare("spare")?;
+            self.prepare("spare", give_up)?;
             *ready = true;
         }
         Ok(())
     }
 
-    /// Makes sure that the reserve is there. `StorageFull` when there is no space for it.
-    pub(crate) fn ensure_reserve(&self) -> io::Result<()> {
+    /// Makes sure that the reserve is there. Errors as for [`ensure_spare`](Self::ensure_spare).
+    pub(crate) fn ensure_reserve(&self, give_up: &dyn Fn() -> bool) -> io::Result<()> {
         let _guard = self.lock();
-        self.prepare("reserve")
+        self.prepare("reserve", give_up)
     }
 
     /// Gives the reserve back to the file system; whether there was one.
@@ -62,7 +62,7 @@ impl Prepared {
     pub(crate) fn take(&self, path: &Path, header: &[u8]) -> io::Result<(Arc<dyn DiskFile>, u64)> {
         let mut ready = self.lock();
         if !*ready {
-            self.prepare("spare")?;
+            self.prepare("spare", &|| false)?;
         }
         *ready = false;
         let spare = self.log_dir.join("spare");
@@ -80,7 +80,7 @@ impl Prepared {
         *self.lock() = false;
     }
 
-    fn prepare(&self, name: &str) -> io::Result<()> {
+    fn prepare(&self, name: &str, give_up: &dyn Fn() -> bool) -> io::Result<()> {
         let path = self.log_dir.join(name);
         match self.disk.open_read(&path) {
             Ok(file) if file.len()? == self.segment_bytes => return Ok(()),
@@ -92,7 +92,7 @@ impl Prepared {
         if self.disk.exists(&unfinished)? {
             self.disk.remove(&unfinished)?;
         }
-        let filled = self.fill(&unfinished).and_then(|()| {
+        let filled = self.fill(&unfinished, give_up).and_then(|()| {
             self.disk.rename(&unfinished, &path)?;
             self.disk.sync_dir(&self.log_dir)
         });
@@ -108,11 +108,14 @@ impl Prepared {
         Ok(())
     }
 
-    fn fill(&self, path: &Path) -> io::Result<()> {
+    fn fill(&self, path: &Path, give_up: &dyn Fn() -> bool) -> io::Result<()> {
         let file = self.disk.create(path)?;
         let zeros = vec![0; PIECE_BYTES.min(self.segment_bytes) as usize];
         let mut at = 0;
         while at < self.segment_bytes {
+            if give_up() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             let piece = PIECE_BYTES.min(self.segment_bytes - at);
             file.write_all_at(&zeros[..piece as usize], at)?;
             at += piece;
