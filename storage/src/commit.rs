@@ -60,8 +60,8 @@ pub(crate) struct Committer {
     /// When the oldest batch that is not synced must be, by the monotonic clock.
     sync_due_ms: Option<u64>,
     poison: Option<Poison>,
-    /// Of the directory.
-    lock: Option<Box<dyn Send + Sync>>,
+    /// Of the directory; the preparing thread has it too.
+    lock: Option<Arc<dyn Send + Sync>>,
 }
 
 struct Poison {
@@ -89,7 +89,7 @@ impl Committer {
         follower: Box<dyn Follower>,
         manifest: Manifest,
         writer: Option<Writer>,
-        lock: Box<dyn Send + Sync>,
+        lock: Arc<dyn Send + Sync>,
     ) -> Self {
         Self {
             view,

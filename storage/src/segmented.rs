@@ -68,6 +68,9 @@ pub struct SegmentedLog {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// The queue, the nudges of the preparing thread, and the lock of the directory.
+type ForThreads = (Receiver<Message>, Receiver<()>, Arc<dyn Send + Sync>);
+
 impl SegmentedLog {
     /// Opens the log in `dir`, or makes a new one, and starts its two threads: one commits, one prepares segments.
     ///
@@ -82,7 +85,7 @@ impl SegmentedLog {
         options: Options,
         follower: Box<dyn Follower>,
     ) -> Result<(Arc<Self>, Recovery), OpenError> {
-        let (log, queue, nudges, recovery) = Self::open_parts(disk, clock, dir, options, follower)?;
+        let (log, (queue, nudges, held_lock), recovery) = Self::open_parts(disk, clock, dir, options, follower)?;
         let (committer, view) = (log.committer.clone(), log.view.clone());
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(at(dir))
@@ -90,7 +93,12 @@ impl SegmentedLog {
         let committing = spawn("log-commit", Box::new(move || commit::run(&committer, &view, &queue)))?;
         lock(&log.threads).push(committing);
         let view = log.view.clone();
-        let preparing = spawn("log-prepare", Box::new(move || commit::run_preparer(&view, &nudges)))?;
+        // Until this thread has ended too, nobody else may open the directory.
+        let prepare = move || {
+            let _lock = held_lock;
+            commit::run_preparer(&view, &nudges);
+        };
+        let preparing = spawn("log-prepare", Box::new(prepare))?;
         lock(&log.threads).push(preparing);
         Ok((Arc::new(log), recovery))
     }
@@ -107,7 +115,7 @@ impl SegmentedLog {
         options: Options,
         follower: Box<dyn Follower>,
     ) -> Result<(Arc<Self>, Recovery), OpenError> {
-        let (log, _, _, recovery) = Self::open_parts(disk, clock, dir, options, follower)?;
+        let (log, _, recovery) = Self::open_parts(disk, clock, dir, options, follower)?;
         Ok((Arc::new(log), recovery))
     }
 
@@ -117,7 +125,7 @@ impl SegmentedLog {
         dir: &Path,
         mut options: Options,
         follower: Box<dyn Follower>,
-    ) -> Result<(Self, Receiver<Message>, Receiver<()>, Recovery), OpenError> {
+    ) -> Result<(Self, ForThreads, Recovery), OpenError> {
         options.segment_bytes = align_block(options.segment_bytes.max(4 * BLOCK_BYTES));
         let log_dir = dir.join("log");
         disk.create_dir_all(&log_dir).map_err(at(&log_dir))?;
@@ -126,6 +134,7 @@ impl SegmentedLog {
             std::io::ErrorKind::WouldBlock => OpenError::Locked(dir.to_owned()),
             _ => OpenError::Io { file: lock_file.clone(), source },
         })?;
+        let held_lock: Arc<dyn Send + Sync> = Arc::from(held_lock);
         // The name of `log/` is data too.
         disk.sync_dir(dir).map_err(at(dir))?;
         let (queue_batches, known_durable) = (options.queue_batches.max(1), options.known_durable);
@@ -142,7 +151,7 @@ impl SegmentedLog {
         }
         let (sender, queue) = bounded(queue_batches);
         let committer =
-            Committer::new(view.clone(), queue.clone(), follower, opened.manifest, opened.writer, held_lock);
+            Committer::new(view.clone(), queue.clone(), follower, opened.manifest, opened.writer, held_lock.clone());
         let log = Self {
             view,
             max_payload_bytes,
@@ -150,7 +159,7 @@ impl SegmentedLog {
             committer: Arc::new(Mutex::new(committer)),
             threads: Mutex::new(Vec::new()),
         };
-        Ok((log, queue, nudges, recovery))
+        Ok((log, (queue, nudges, held_lock), recovery))
     }
 
     /// Does what the threads would do now: prepares a segment when the disk was full, commits one group, syncs or reopens
