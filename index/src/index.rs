@@ -156,7 +156,7 @@ impl Index {
 
     /// Whether the hot runs may grow. When not, refuse new runs until the indexer has caught up.
     pub fn has_room(&self) -> bool {
-        self.projection.has_room() && self.projection.lock().dead.is_none()
+        self.projection.has_room()
     }
 
     /// The numbers of this moment.
@@ -263,8 +263,7 @@ fn spawn(
         .spawn(move || {
             if catch_unwind(AssertUnwindSafe(body)).is_err() {
                 tracing::error!(thread = named, "a thread of the index panicked");
-                projection.lock().dead = Some(format!("the thread {named} panicked"));
-                projection.done.notify_all();
+                projection.died(format!("the thread {named} panicked"));
             }
         })
         .map_err(|error| IndexError::Stopped(format!("no thread can be started: {error}")))

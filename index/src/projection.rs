@@ -1,7 +1,7 @@
 //! The one state that is published: the applier appends to it, the indexer moves runs out of it into tantivy, readers
 //! take it as it is. Both writers hold one lock; readers never do.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use agenttracer_model::Position;
@@ -30,6 +30,7 @@ pub(crate) struct Projection {
     /// Wakes who waits for a commit.
     pub(crate) done: Condvar,
     hot_bytes: AtomicU64,
+    is_dead: AtomicBool,
     pub(crate) options: Options,
 }
 
@@ -150,6 +151,7 @@ impl Projection {
             work: Condvar::new(),
             done: Condvar::new(),
             hot_bytes: AtomicU64::new(0),
+            is_dead: AtomicBool::new(false),
             options,
         })
     }
@@ -164,9 +166,16 @@ impl Projection {
         self.hot_bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether another run fits.
+    /// Whether another run fits and will become visible. Asked for each request, so it takes no lock.
     pub(crate) fn has_room(&self) -> bool {
-        self.hot_bytes() < self.options.hot_bytes
+        self.hot_bytes() < self.options.hot_bytes && !self.is_dead.load(Ordering::Relaxed)
+    }
+
+    /// Tells all who wait that a thread has died.
+    pub(crate) fn died(&self, why: String) {
+        self.is_dead.store(true, Ordering::Relaxed);
+        self.lock().dead = Some(why);
+        self.done.notify_all();
     }
 
     /// The master copy. A thread that panicked says so in `dead`; what it left is whole, because a state becomes

@@ -9,34 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agenttracer_index::Options;
-use agenttracer_model::{Event, Run, RunStarted, TimedEvent, sample};
+use agenttracer_model::{TimedEvent, sample};
 use agenttracer_storage::disk::RealDisk;
 use agenttracer_storage::record;
-use support::{NOW, TestLog, all, open, options, wait_until};
+use support::{NOW, TestLog, all, live_events, open, options, wait_until};
 use uuid::Uuid;
 
 const WRITERS: u64 = 3;
 const RUNS: u64 = 1_500;
-
-/// A live run's events, one batch each: its start, then its steps.
-fn live(run: Run) -> Vec<TimedEvent> {
-    let time = Some(run.started_at);
-    let start = Event::RunStarted(RunStarted {
-        agent_id: run.agent_id,
-        agent_version: run.agent_version,
-        environment: run.environment,
-        started_at: run.started_at,
-        parent_run_id: None,
-        parent_step_id: None,
-        session_id: None,
-        trace_id: None,
-        metadata: run.metadata,
-    });
-    std::iter::once(start)
-        .chain(run.steps.into_iter().map(Event::StepEnded))
-        .map(|event| TimedEvent { time, event })
-        .collect()
-}
 
 #[test]
 fn no_run_is_missing_or_doubled_while_it_moves() {
@@ -61,7 +41,7 @@ fn no_run_is_missing_or_doubled_while_it_moves() {
                     let run = sample::run(n * WRITERS + writer);
                     let id = run.run_id;
                     if n % 8 == 0 {
-                        let events = live(run);
+                        let events = live_events(run);
                         log.append(record::encode_events(id, &events[..1], NOW)).unwrap();
                         acknowledged.lock().unwrap().insert(id, 0);
                         open.push((id, events, 1));

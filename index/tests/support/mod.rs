@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use agenttracer_index::{CommitFollower, Index, IndexError, Options, Progress, RunSummary, Snapshot, commit_channel};
-use agenttracer_model::{Position, Run, Timestamp, sample};
+use agenttracer_model::{Event, Position, Run, RunStarted, TimedEvent, Timestamp, sample};
 use agenttracer_storage::disk::{Disk, SystemClock};
 use agenttracer_storage::{
     AppendError, Batch, Committed, Damage, Follower, Health, Log, MemoryLog, ReadError, StoredBatch, SubmitError,
@@ -231,4 +231,24 @@ pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "{what} did not come");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// A live run's events, one batch each: its start, then its steps.
+pub(crate) fn live_events(run: Run) -> Vec<TimedEvent> {
+    let time = Some(run.started_at);
+    let start = Event::RunStarted(RunStarted {
+        agent_id: run.agent_id,
+        agent_version: run.agent_version,
+        environment: run.environment,
+        started_at: run.started_at,
+        parent_run_id: None,
+        parent_step_id: None,
+        session_id: None,
+        trace_id: None,
+        metadata: run.metadata,
+    });
+    std::iter::once(start)
+        .chain(run.steps.into_iter().map(Event::StepEnded))
+        .map(|event| TimedEvent { time, event })
+        .collect()
 }
