@@ -3,13 +3,14 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agenttracer_index::{Index, Options};
 use agenttracer_model::taxonomy::RunStatus;
 use agenttracer_model::{Event, RunEnded, TimedEvent, sample};
 use agenttracer_storage::disk::{Disk, RealDisk};
-use agenttracer_storage::record;
+use agenttracer_storage::{Log, record};
 use support::{NOW, TestLog, all, live_events, open, options};
 use uuid::Uuid;
 
@@ -121,4 +122,32 @@ fn events_before_any_start_show_nothing_and_a_whole_run_wins_over_events() {
     log.append(record::encode_events(id, &events[2..3], NOW)).unwrap();
     assert_eq!(index.snapshot().find(id).unwrap().unwrap(), whole);
     index.close().unwrap();
+}
+
+#[test]
+fn an_event_that_cannot_be_applied_now_is_applied_by_the_next_start() {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let (dir, log) = (tempfile::tempdir().unwrap(), TestLog::new());
+    let index = open(&disk, dir.path(), &log, options()).unwrap();
+    let run = sample::run(5);
+    let id = run.run_id;
+    let events = live_events(run);
+    log.append(record::encode_events(id, &events[..1], NOW)).unwrap();
+    log.append_samples(10..30);
+    let held_at = log.tail();
+    log.read_fails.store(true, Ordering::SeqCst);
+    assert!(log.append(record::encode_events(id, &events[1..2], NOW)).is_err(), "nobody is told that it is visible");
+    log.append_samples(30..50);
+    let before = index.snapshot().find(id).unwrap().unwrap();
+    assert_eq!(before.step_count(), 0);
+    index.close().unwrap();
+    assert_eq!((index.status().checkpoint, index.status().cold_docs), (held_at, 41));
+    drop(index);
+
+    log.read_fails.store(false, Ordering::SeqCst);
+    let index = open(&disk, dir.path(), &log, options()).unwrap();
+    assert_eq!(index.snapshot().find(id).unwrap().unwrap().step_count(), 1);
+    assert_eq!(all(&index.snapshot()).len(), 41);
+    index.close().unwrap();
+    assert_eq!(index.status().checkpoint, log.tail());
 }

@@ -30,6 +30,7 @@ pub(crate) struct TestLog {
     pub(crate) synced: AtomicU64,
     pub(crate) sync_fails: AtomicBool,
     pub(crate) damaged: Mutex<Vec<Position>>,
+    pub(crate) read_fails: AtomicBool,
 }
 
 struct Relay(Arc<Mutex<Option<CommitFollower>>>);
@@ -53,6 +54,7 @@ impl TestLog {
             synced: AtomicU64::new(0),
             sync_fails: AtomicBool::new(false),
             damaged: Mutex::default(),
+            read_fails: AtomicBool::new(false),
         })
     }
 
@@ -107,6 +109,9 @@ impl Log for TestLog {
         self.inner.submit(batch, ticket)
     }
     fn read(&self, position: Position) -> Result<StoredBatch, ReadError> {
+        if self.read_fails.load(Ordering::SeqCst) {
+            return Err(ReadError::Io { file: PathBuf::from("test.seg"), source: std::io::ErrorKind::Other.into() });
+        }
         match self.damage_at(position) {
             Some(damage) => Err(ReadError::Damaged(Box::new(damage))),
             None => self.inner.read(position),
