@@ -66,24 +66,54 @@ impl Timestamp {
     }
 }
 
-/// ISO-8601 in UTC with `Z`; the fraction is left out when zero and has 6 digits otherwise.
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// The longest text of an instant between the years 0 and 9999: `2026-11-22T12:00:00.000001Z`.
+const TEXT_BYTES: usize = 27;
+
+/// Writes `number` with as many digits as `out` is long.
+fn digits(mut number: i64, out: &mut [u8]) {
+    for digit in out.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+impl Timestamp {
+    /// The ISO-8601 text in `buffer`. An answer holds dozens of times, so this does without `fmt`.
+    fn text(self, buffer: &mut [u8; TEXT_BYTES]) -> &str {
+        buffer.copy_from_slice(b"0000-00-00T00:00:00.000000Z");
         let (year, month, day) = self.civil();
         let micros = self.0.rem_euclid(86_400_000_000);
         let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
-        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
-        if fraction != 0 {
-            write!(f, ".{fraction:06}")?;
-        }
-        f.write_str("Z")
+        digits(year.clamp(0, 9999), &mut buffer[0..4]);
+        digits(i64::from(month), &mut buffer[5..7]);
+        digits(i64::from(day), &mut buffer[8..10]);
+        digits(seconds / 3600, &mut buffer[11..13]);
+        digits(seconds / 60 % 60, &mut buffer[14..16]);
+        digits(seconds % 60, &mut buffer[17..19]);
+        let len = match fraction {
+            0 => {
+                buffer[19] = b'Z';
+                20
+            }
+            _ => {
+                digits(fraction, &mut buffer[20..26]);
+                TEXT_BYTES
+            }
+        };
+        std::str::from_utf8(&buffer[..len]).unwrap_or_default()
+    }
+}
+
+/// ISO-8601 in UTC with `Z`; the fraction is left out when zero and has 6 digits otherwise.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text(&mut [0; TEXT_BYTES]))
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text(&mut [0; TEXT_BYTES]))
     }
 }
 
