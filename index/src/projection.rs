@@ -238,6 +238,8 @@ impl Projection {
         for entry in hot.iter().flat_map(|chunk| chunk.visible(seen)).filter(|entry| entry.late) {
             add_to_mask(&mut mask, &searcher, &fields, entry.run.run_id)?;
         }
+        // Dropped after the lock: closing the segments that merges replaced takes longer than acknowledgements may wait.
+        let _before = self.state.load_full();
         let mut inner = self.lock();
         for entry in inner.staying(committed).iter().flat_map(|chunk| chunk.visible(inner.next_seq)) {
             if entry.late && entry.seq() >= seen {
