@@ -1,0 +1,9 @@
+//! The query API through its router, over a real index on a log in memory: every rule of the contract's §6.
+
+mod a_cursor_shows_each_run_once_while_others_arrive;
+mod damage_costs_one_run_only;
+mod errors_have_the_contract_s_shapes;
+mod filters_agree_with_a_plain_model;
+mod lists_are_newest_first;
+mod parts_of_a_run_are_answered;
+mod support;
