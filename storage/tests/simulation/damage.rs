@@ -17,8 +17,9 @@ use crate::story::Story;
 const FRAME_HEADER_BYTES: usize = 72;
 
 impl Story {
-    /// Damages one file of a log that was closed cleanly, and opens it.
-    pub(crate) fn suffer_damage(&mut self) {
+    /// Damages one file, and opens the log. Everything settled below `proven` must be found or named: what stands from there on
+    /// is whole or cut off, because a damaged last group cannot be told from one that a crash has torn.
+    pub(crate) fn suffer_damage(&mut self, proven: Position) {
         self.tally.damaged += 1;
         let files: Vec<_> =
             self.disk.files().into_iter().filter(|path| !self.disk.content(path).unwrap().is_empty()).collect();
@@ -46,7 +47,9 @@ impl Story {
             }
             Err(error) => panic!("bytes {hit:?} of {} were damaged, and opening says {error}", path.display()),
         };
-        assert!(log.tail() >= self.history.settled_end(), "the log ends at {} after damage", log.tail());
+        let is_cut = log.tail() < self.history.settled_end();
+        assert!(log.tail() >= proven, "the log ends at {}, though {proven} was acknowledged", log.tail());
+        assert!(!is_cut || lost.iter().any(|lost| *lost >= proven), "the log was cut at {} for {hit:?}", log.tail());
         let mut next = Position::ZERO;
         let mut named: Vec<Range<Position>> = Vec::new();
         for batch in log.scan(Position::ZERO..log.tail()) {
@@ -69,7 +72,7 @@ impl Story {
         }
         assert_eq!(next, log.tail(), "the end is missing, and no damage names it");
         self.tally.damage_named += u64::from(!named.is_empty());
-        for (position, id) in &self.history.settled {
+        for (position, id) in self.history.settled.range(..log.tail()) {
             let is_named = named.iter().any(|range| range.contains(position));
             assert_eq!(
                 is_named,

@@ -138,8 +138,18 @@ impl Story {
             self.live();
         }
         self.live_well();
-        if self.dice.random_bool(0.7) {
-            self.suffer_damage();
+        match self.dice.random_range(0..10) {
+            0..3 => {}
+            3..7 => {
+                let proven = self.history.settled_end();
+                self.suffer_damage(proven);
+            }
+            // Without a clean end, only what a later group stands behind is known to have been acknowledged.
+            _ => {
+                if let Some(proven) = self.live_until_the_power_fails() {
+                    self.suffer_damage(proven);
+                }
+            }
         }
         self.tally
     }
@@ -274,7 +284,13 @@ impl Story {
             .unwrap();
         self.disk.fail(call, self.dice.random_range(0..12));
         self.troubled = true;
-        self.lost_pages |= call == Call::Sync;
+        if call == Call::Sync {
+            self.lost_pages = true;
+            // What recovers from it may be cut off in turn.
+            if self.dice.random_bool(0.3) {
+                self.disk.crash_at_change(self.dice.random_range(2..40));
+            }
+        }
     }
 
     fn make_well(&mut self) {
@@ -466,7 +482,32 @@ impl Story {
         self.lost_pages = false;
     }
 
-    /// The last life: nothing fails any more, so everything must work.
+    /// A life with some groups of batches and a loss of power when all is synced. Returns the first position of the last group.
+    fn live_until_the_power_fails(&mut self) -> Option<Position> {
+        if self.options.sync != SyncMode::Always {
+            return None;
+        }
+        let (given, tickets) = (Given::default(), Tickets::default());
+        let (log, _) = self.open(&given).unwrap_or_else(|error| panic!("the disk is well: {error}"));
+        for _ in 0..self.dice.random_range(2..12) {
+            for _ in 0..self.dice.random_range(1..4) {
+                self.submit(&log, &tickets);
+            }
+            log.step();
+        }
+        while log.step() {}
+        self.lose_power();
+        drop(log);
+        let given = given.batches();
+        for (batch, _) in &given {
+            let id = self.history.recognise(batch);
+            self.history.settle(batch.position, id);
+        }
+        let (_, last) = given.last()?;
+        given.iter().find(|(_, group)| group == last).map(|(batch, _)| batch.position)
+    }
+
+    /// The last quiet life: nothing fails any more, so everything must work.
     fn live_well(&mut self) {
         self.tally.lives += 1;
         self.make_well();

@@ -109,13 +109,14 @@ impl Content {
     /// Each sector holds what it was after some of the changes; the length is what it was after some of them.
     fn bytes_after_power_loss(&self, dice: &mut Dice) -> Vec<u8> {
         let all = self.unsynced.len();
-        let fate = dice.below(4);
+        let fate = dice.below(5);
         let cut = dice.below(all + 1);
         // How many of the changes reached the length, and each sector.
         let length_reached = match fate {
             0 => 0,
             1 => all,
             2 => cut,
+            3 => all,
             _ => dice.below(all + 1),
         };
         let mut reached: BTreeMap<usize, usize> = BTreeMap::new();
@@ -134,6 +135,9 @@ impl Content {
                             1 => all,
                             // In order, and the one at the cut is torn.
                             2 => cut + dice.below(2),
+                            // The last ones first: what an earlier one changed is lost.
+                            3 if n >= cut => all,
+                            3 => 0,
                             _ => dice.below(all + 1),
                         });
                         if n < reached {
