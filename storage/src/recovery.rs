@@ -18,7 +18,8 @@ use agenttracer_model::Position;
 
 use crate::disk::{Clock, Disk, DiskFile};
 use crate::format::{
-    BLOCK_BYTES, BadHeader, Entry, FORMAT, Footer, SEGMENT_HEADER_BYTES, SegmentHeader, Slot, align_block, align8,
+    BLOCK_BYTES, BadHeader, Entry, FORMAT, Footer, FrameHeader, SEGMENT_HEADER_BYTES, SegmentHeader, Slot, align_block,
+    align8,
 };
 use crate::manifest::Manifest;
 use crate::prepare::Prepared;
@@ -436,7 +437,14 @@ pub(crate) fn scan(
     let end = footer.end;
     let dirty_end = walker.last_byte(cut).map_err(at(&file.path))?;
     if dirty_end > cut {
-        let later = walker.search(cut, |header| header.group_first > end || header.durable > end).map_err(failed)?;
+        // The padding in front of the group that begins at `end` was synced before that group was written. Without this, a
+        // flipped bit in it would cost an acknowledged group.
+        let padded = walker.is_zero_to_block(cut).map_err(at(&file.path))?;
+        let is_later = |header: &FrameHeader| {
+            let is_next = header.first == end && header.group_first == end;
+            header.group_first > end || header.durable > end || (is_next && !padded)
+        };
+        let later = walker.search(cut, is_later).map_err(failed)?;
         if let Some(later) = later {
             let what = "a valid batch of a later sync group stands behind bytes that are none";
             let damage = walker.damage(cut..later.offset, end..later.header.first, what);

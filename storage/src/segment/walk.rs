@@ -161,6 +161,12 @@ impl Walker {
         Ok(None)
     }
 
+    /// Whether there are only zeros from `from` to the next block.
+    pub(crate) fn is_zero_to_block(&mut self, from: u64) -> io::Result<bool> {
+        let block = align_block(from).min(self.limit);
+        Ok(is_zero(self.source.at(from, block.saturating_sub(from) as usize, self.limit)?))
+    }
+
     /// The offset behind the last byte that is not zero, from `from` on; `from` when there is none.
     pub(crate) fn last_byte(&mut self, from: u64) -> io::Result<u64> {
         let (mut at, mut end) = (from, from);
