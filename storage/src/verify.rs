@@ -17,7 +17,7 @@ use crate::format::{Entry, Footer, SEGMENT_HEADER_BYTES, SegmentHeader, Slot};
 use crate::manifest::Manifest;
 use crate::recovery::{Cut, at, list_segments, read_header, scan};
 use crate::segment::{SegmentFile, Source, Span, Step, Walker, file_name, load_footer, read_footer, rebuild_footer};
-use crate::{Damage, OpenError};
+use crate::{Damage, OpenError, StoredBatch};
 
 /// How much is read in one go.
 const AHEAD_BYTES: usize = 1 << 20;
@@ -97,7 +97,46 @@ impl Report {
 /// `Locked` while a server has the directory, `NewerFormat`, or an I/O error of a directory. Whatever is wrong with the
 /// log's files, reading errors included, is in the report.
 pub fn verify(disk: &dyn Disk, dir: &Path, progress: &mut dyn FnMut(&SegmentReport)) -> Result<Report, OpenError> {
-    Look { disk, log_dir: dir.join("log"), payloads: true, report: Report::default() }.look(dir, progress)
+    visit(disk, dir, &mut Progress(progress))
+}
+
+/// Is told what [`visit`] comes across.
+pub trait Visitor {
+    /// Whether the batches of this segment are to be read; asked before its first batch.
+    fn wants(&mut self, _segment: &SegmentReport) -> bool {
+        true
+    }
+
+    /// A batch whose checksums hold, in position order.
+    fn batch(&mut self, batch: &StoredBatch);
+
+    /// The segment was read to its end.
+    fn segment(&mut self, _segment: &SegmentReport) {}
+
+    /// Whether anything more is to be read; asked after each batch.
+    fn goes_on(&self) -> bool {
+        true
+    }
+}
+
+/// Reads every byte of the log in `dir`, as [`verify`] does, and shows each batch that is whole to `visitor`: what an
+/// offline tool needs that may not change anything.
+///
+/// # Errors
+/// As for [`verify`]. When the visitor wants to see less than all, the report is about what was read.
+pub fn visit(disk: &dyn Disk, dir: &Path, visitor: &mut dyn Visitor) -> Result<Report, OpenError> {
+    let look = Look { disk, log_dir: dir.join("log"), visitor: Some(visitor), report: Report::default() };
+    look.look(dir)
+}
+
+struct Progress<'a>(&'a mut dyn FnMut(&SegmentReport));
+
+impl Visitor for Progress<'_> {
+    fn batch(&mut self, _: &StoredBatch) {}
+
+    fn segment(&mut self, segment: &SegmentReport) {
+        (self.0)(segment);
+    }
 }
 
 /// Reads the manifest, the headers and footers of sealed segments, and the active segment: what there is, without reading
@@ -106,18 +145,19 @@ pub fn verify(disk: &dyn Disk, dir: &Path, progress: &mut dyn FnMut(&SegmentRepo
 /// # Errors
 /// As for [`verify`].
 pub fn inspect(disk: &dyn Disk, dir: &Path) -> Result<Report, OpenError> {
-    Look { disk, log_dir: dir.join("log"), payloads: false, report: Report::default() }.look(dir, &mut |_| {})
+    Look { disk, log_dir: dir.join("log"), visitor: None, report: Report::default() }.look(dir)
 }
 
 struct Look<'a> {
     disk: &'a dyn Disk,
     log_dir: PathBuf,
-    payloads: bool,
+    /// `None` when payloads are not to be read.
+    visitor: Option<&'a mut dyn Visitor>,
     report: Report,
 }
 
 impl Look<'_> {
-    fn look(mut self, dir: &Path, progress: &mut dyn FnMut(&SegmentReport)) -> Result<Report, OpenError> {
+    fn look(mut self, dir: &Path) -> Result<Report, OpenError> {
         let lock_file = dir.join("LOCK");
         let _lock = self.disk.lock(&lock_file).map_err(|source| match source.kind() {
             std::io::ErrorKind::WouldBlock => OpenError::Locked(dir.to_owned()),
@@ -147,7 +187,7 @@ impl Look<'_> {
                 }
                 Some(_) => self.sealed(&file, entry, slot.log_id)?,
             }
-            self.report.segments.last().into_iter().for_each(&mut *progress);
+            self.tell_segment();
         }
         let mut expected = slot.sealed_end();
         for (first, file_bytes) in files {
@@ -161,7 +201,7 @@ impl Look<'_> {
                 self.add(self.log_dir.join(file_name(expected)), 0..0, expected..first, "batches are missing");
             }
             self.unlisted(&file, file_bytes, &slot)?;
-            self.report.segments.last().into_iter().for_each(&mut *progress);
+            self.tell_segment();
             expected = self.report.tail();
         }
         if expected < slot.floor {
@@ -213,6 +253,16 @@ impl Look<'_> {
                     self.report.torn_tail = Some(Cut { file: file.path.clone(), offset: found.cut, bytes });
                 }
                 self.segment(file, &entry(&found.footer), &found.footer, false);
+                if self.is_wanted() {
+                    let span = Span {
+                        offset: SEGMENT_HEADER_BYTES,
+                        limit: found.cut,
+                        first: file.first,
+                        end: Some(found.footer.end),
+                        chain: Some(file.seed),
+                    };
+                    self.frames(handle, file, span, &mut Footer::empty(file.first, file.seed));
+                }
             }
             Err(OpenError::Damaged(damage)) => {
                 // Past the damage as well: what is left, and what else is wrong.
@@ -253,7 +303,7 @@ impl Look<'_> {
             }
         };
         self.segment(file, entry, &footer, true);
-        if self.payloads {
+        if self.is_wanted() {
             let before = self.report.damage.len();
             let span = Span {
                 offset: SEGMENT_HEADER_BYTES,
@@ -265,7 +315,7 @@ impl Look<'_> {
             let mut rebuilt = Footer::empty(entry.first, file.seed);
             self.frames(handle, file, span, &mut rebuilt);
             rebuilt.dictionary = footer.dictionary.clone();
-            if self.report.damage.len() == before && rebuilt != footer {
+            if self.goes_on() && self.report.damage.len() == before && rebuilt != footer {
                 let what = "the footer does not describe the frames";
                 self.add(file.path.clone(), limit..entry.file_bytes, entry.end..entry.end, what);
             }
@@ -286,6 +336,24 @@ impl Look<'_> {
             payload_bytes: footer.payload_bytes,
             times: (footer.batches > 0).then_some((footer.min_time, footer.max_time)),
         });
+    }
+
+    /// Whether the batches of the segment that was reported last are to be read.
+    fn is_wanted(&mut self) -> bool {
+        match (&mut self.visitor, self.report.segments.last()) {
+            (Some(visitor), Some(segment)) => visitor.goes_on() && visitor.wants(segment),
+            _ => false,
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.goes_on())
+    }
+
+    fn tell_segment(&mut self) {
+        if let (Some(visitor), Some(segment)) = (&mut self.visitor, self.report.segments.last()) {
+            visitor.segment(segment);
+        }
     }
 
     fn header(&mut self, handle: &dyn DiskFile, file: &SegmentFile, log_id: Uuid) -> Result<(), OpenError> {
@@ -313,7 +381,11 @@ impl Look<'_> {
                             let what = "the frame does not name the one before it as its predecessor";
                             damage.push(walker.damage(frame.bytes(), frame.positions(), what));
                         }
-                        damage.extend(walker.payload(&frame)?.err());
+                        match (walker.payload(&frame)?, &mut self.visitor) {
+                            (Ok(batch), Some(visitor)) => visitor.batch(&batch),
+                            (Ok(_), None) => {}
+                            (Err(bad), _) => damage.push(bad),
+                        }
                         if !walker.is_padded(&frame)? {
                             let what = "the padding behind the frame is not zero";
                             let end = frame.bytes().end;
@@ -326,7 +398,12 @@ impl Look<'_> {
             });
             match walked {
                 Ok(None) => return,
-                Ok(Some(damage)) => self.report.damage.extend(damage),
+                Ok(Some(damage)) => {
+                    self.report.damage.extend(damage);
+                    if !self.goes_on() {
+                        return;
+                    }
+                }
                 Err(error) => return self.unreadable(file, walker.expected(), &error),
             }
         }
