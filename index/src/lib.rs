@@ -26,6 +26,7 @@ mod store;
 mod stored;
 mod summarise;
 mod summary;
+mod verify;
 mod walk;
 
 #[cfg(test)]
@@ -41,4 +42,5 @@ pub use options::Options;
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use summary::{FailureSummary, RunSummary};
+pub use verify::{Check, Checker};
 pub use walk::{ListError, Page, PageRequest};
