@@ -32,3 +32,4 @@ mod wire;
 
 pub use routes::routes;
 pub use state::{QueryOptions, QueryState};
+pub use wire::{Record, records};

@@ -145,7 +145,7 @@ pub(crate) struct HealthView<'a> {
 }
 
 /// One record of a run: its position, when the server took it in, its type, and its fields as they were sent.
-pub(crate) struct RecordView<'a> {
+pub struct Record<'a> {
     position: Position,
     received_at: Timestamp,
     event_time: Option<Timestamp>,
@@ -153,11 +153,11 @@ pub(crate) struct RecordView<'a> {
 }
 
 /// The records of `batches`, in order.
-pub(crate) fn records(batches: &[RunBatch]) -> Vec<RecordView<'_>> {
+pub fn records(batches: &[RunBatch]) -> Vec<Record<'_>> {
     batches
         .iter()
         .flat_map(|batch| {
-            batch.events.iter().zip(0_u64..).map(|(timed, index)| RecordView {
+            batch.events.iter().zip(0_u64..).map(|(timed, index)| Record {
                 position: batch.position.advance(index),
                 received_at: batch.received_at,
                 event_time: timed.time,
@@ -167,7 +167,14 @@ pub(crate) fn records(batches: &[RunBatch]) -> Vec<RecordView<'_>> {
         .collect()
 }
 
-impl Serialize for RecordView<'_> {
+impl Record<'_> {
+    /// The record's position.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+}
+
+impl Serialize for Record<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("position", &self.position)?;
