@@ -1,1 +1,21 @@
-//! Puts the halves together: configuration, listeners, metrics, shutdown.
+//! Puts the halves together: configuration, listeners, shutdown.
+//!
+//! This crate joins ingest, log, index and query to one server. It does not know what a command line looks like.
+#![forbid(unsafe_code)]
+
+mod addresses;
+pub mod config;
+mod edge;
+mod error;
+mod listeners;
+mod node;
+mod server;
+mod shutdown;
+mod stored_runs;
+mod ui;
+
+pub use addresses::Addresses;
+pub use config::{Config, Options};
+pub use error::{StartError, StopError};
+pub use server::Server;
+pub use shutdown::signals;

@@ -1,0 +1,290 @@
+//! What stands between a connection and the routes: who may ask (contract §6), CORS, panics, the access log.
+//!
+//! It is one function and no stack of layers, since every run passes through it. A request without an `Origin` header,
+//! which is every request that no browser sent, does not meet the CORS layer at all.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agenttracer_model::Problem;
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use futures_util::FutureExt;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use hyper::body::Incoming;
+use tower::{Layer, ServiceExt};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer};
+
+use crate::config::Origin;
+
+/// The response headers that a page of another origin may read.
+const EXPOSED: [header::HeaderName; 5] = [
+    header::HeaderName::from_static("x-total-count"),
+    header::LINK,
+    header::HeaderName::from_static("x-log-position"),
+    header::HeaderName::from_static("x-removed"),
+    header::HeaderName::from_static("x-durability"),
+];
+
+/// The routes of one listener, and who may call them.
+#[derive(Clone)]
+pub(crate) struct Edge(Arc<Inner>);
+
+struct Inner {
+    listener: &'static str,
+    routes: Router,
+    routes_for_pages: Cors<Router>,
+    origins: Vec<HeaderValue>,
+    /// Nobody shows a key and only programs of this machine reach the listener: then a page that a browser of this
+    /// machine happens to show must not be able to use it.
+    loopback: bool,
+}
+
+impl Edge {
+    /// Puts the edge around `routes`, which are served on an address that is `loopback` or not.
+    pub(crate) fn new(listener: &'static str, routes: Router, origins: &[Origin], loopback: bool) -> Self {
+        let origins: Vec<_> = origins.iter().map(|origin| origin.header_value().clone()).collect();
+        let cors = CorsLayer::new()
+            .allow_origin(AllowOrigin::list(origins.clone()))
+            .allow_credentials(true)
+            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+            .allow_headers(AllowHeaders::mirror_request())
+            .expose_headers(EXPOSED)
+            .max_age(Duration::from_secs(600));
+        let routes_for_pages = cors.layer(routes.clone());
+        Self(Arc::new(Inner { listener, routes, routes_for_pages, origins, loopback }))
+    }
+
+    async fn answer(self, request: Request<Body>) -> Response {
+        let Inner { listener, routes, routes_for_pages, .. } = &*self.0;
+        let started = tracing::enabled!(tracing::Level::DEBUG).then(Instant::now);
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let from_page = request.headers().contains_key(header::ORIGIN);
+        let mut response = match self.0.refusal(&request) {
+            Some(why) => problem(StatusCode::FORBIDDEN, why, &uri),
+            None => {
+                let answer = async {
+                    // Both are always ready, and neither can fail.
+                    match from_page {
+                        true => routes_for_pages.clone().oneshot(request).await,
+                        false => routes.clone().oneshot(request).await,
+                    }
+                };
+                match AssertUnwindSafe(answer).catch_unwind().await {
+                    Ok(Ok(response)) => response,
+                    Ok(Err(never)) => match never {},
+                    // The panic hook has said where; what a panic says can hold what a client sent.
+                    Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the server made a mistake", &uri),
+                }
+            }
+        };
+        if !from_page {
+            // A cache must not give this answer, which names no origin, to a page that needs it to name one.
+            response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
+        }
+        if let Some(started) = started {
+            let status = response.status().as_u16();
+            let micros = started.elapsed().as_micros() as u64;
+            tracing::debug!(listener, %method, route = route_of(uri.path()), status, micros, "answered");
+        }
+        response
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Edge {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let edge = self.clone();
+        Box::pin(async move { Ok(edge.answer(request.map(Body::new)).await) })
+    }
+}
+
+impl Inner {
+    /// Why nobody may ask this: a name that was bound to this machine by somebody else's DNS, or a write by a page of an
+    /// origin that is not ours.
+    fn refusal(&self, request: &Request<Body>) -> Option<&'static str> {
+        if !self.loopback {
+            return None;
+        }
+        let headers = request.headers();
+        let host = headers.get(header::HOST);
+        let foreign = host.is_some_and(|host| !host.to_str().is_ok_and(is_local_name))
+            || request.uri().authority().is_some_and(|authority| !is_local(authority.host()));
+        if foreign {
+            return Some("this listener answers only to localhost and loopback addresses as Host");
+        }
+        let origin = headers.get(header::ORIGIN)?;
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        if reads || self.origins.contains(origin) || is_own_page(origin, headers) {
+            return None;
+        }
+        Some("pages of this origin may not write; cors_origins lists those that may")
+    }
+}
+
+/// Whether a `Host` header names this machine: `localhost` or a loopback address, with any port, since a port may be
+/// forwarded.
+fn is_local_name(host: &str) -> bool {
+    host.parse::<Authority>().is_ok_and(|authority| !host.contains('@') && is_local(authority.host()))
+}
+
+fn is_local(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether the page came from the very listener it asks. `Host` was found to be local before.
+fn is_own_page(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let own = headers.get(header::HOST).map(HeaderValue::as_bytes);
+    own.is_some() && origin.as_bytes().strip_prefix(b"http://") == own
+}
+
+/// The path as the access log may hold it: words that the API has stay, everything else is somebody's data.
+fn route_of(path: &str) -> String {
+    const WORDS: [&str; 14] = [
+        "v1",
+        "runs",
+        "batch",
+        "steps",
+        "failures",
+        "decisions",
+        "signals",
+        "events",
+        "latency",
+        "stats",
+        "health",
+        "metrics",
+        "docs",
+        "openapi.json",
+    ];
+    let words = path.split('/').map(|word| if word.is_empty() || WORDS.contains(&word) { word } else { "*" });
+    words.collect::<Vec<_>>().join("/")
+}
+
+fn problem(status: StatusCode, error: &str, uri: &Uri) -> Response {
+    let body = Problem { error: error.into(), status_code: status.as_u16(), path: uri.path().into() };
+    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::{get, post};
+
+    use super::*;
+
+    fn edge(loopback: bool) -> Edge {
+        let routes = Router::new()
+            .route("/v1/runs", post(async || "stored").get(async || "listed"))
+            .route("/panic", get(async || -> &'static str { panic!("private") }))
+            .route("/health", get(async || "healthy"));
+        Edge::new("test", routes, &["http://localhost:3000".parse().unwrap()], loopback)
+    }
+
+    async fn ask(edge: &Edge, method: Method, uri: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, String) {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = edge.clone().answer(request.body(Body::empty()).unwrap()).await;
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        (head.status, head.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_foreign_host_is_refused_on_loopback_only() {
+        for (host, status) in [
+            ("localhost:8000", 200),
+            ("LOCALHOST", 200),
+            ("127.0.0.1:8000", 200),
+            ("127.8.9.1", 200),
+            ("[::1]:8000", 200),
+            ("evil.example", 403),
+            ("localhost.evil.example", 403),
+            ("127.0.0.1.nip.io:8000", 403),
+            ("10.0.0.7:8000", 403),
+            ("evil@localhost", 403),
+            ("", 403),
+        ] {
+            let (found, _, body) = ask(&edge(true), Method::GET, "/health", &[("host", host)]).await;
+            assert_eq!(found, status, "{host}");
+            assert_eq!(ask(&edge(false), Method::GET, "/health", &[("host", host)]).await.0, 200, "{host}");
+            if status == 403 {
+                assert!(body.ends_with(r#""status_code":403,"path":"/health"}"#), "{body}");
+            }
+        }
+        assert_eq!(ask(&edge(true), Method::GET, "http://evil.example/health", &[]).await.0, 403);
+    }
+
+    #[tokio::test]
+    async fn a_write_by_a_foreign_page_is_refused() {
+        let host = ("host", "127.0.0.1:8000");
+        for (origin, status) in [
+            ("http://localhost:3000", 200),
+            ("http://127.0.0.1:8000", 200),
+            ("http://127.0.0.1:8001", 403),
+            ("https://127.0.0.1:8000", 403),
+            ("http://evil.example", 403),
+            ("null", 403),
+        ] {
+            let headers = [host, ("origin", origin)];
+            assert_eq!(ask(&edge(true), Method::POST, "/v1/runs", &headers).await.0, status, "{origin}");
+            assert_eq!(ask(&edge(true), Method::GET, "/v1/runs", &headers).await.0, 200, "{origin}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_listed_origins_may_read_the_answer() {
+        let (_, headers, _) = ask(&edge(true), Method::GET, "/health", &[("origin", "http://localhost:3000")]).await;
+        assert_eq!(headers["access-control-allow-origin"], "http://localhost:3000");
+        assert_eq!(headers["access-control-allow-credentials"], "true");
+        let exposed = headers["access-control-expose-headers"].to_str().unwrap();
+        assert_eq!(exposed, "x-total-count,link,x-log-position,x-removed,x-durability");
+        let (_, headers, _) = ask(&edge(true), Method::GET, "/health", &[("origin", "http://evil.example")]).await;
+        assert!(!headers.contains_key("access-control-allow-origin"));
+        let (_, headers, _) = ask(&edge(true), Method::GET, "/health", &[]).await;
+        assert_eq!(headers["vary"], "origin");
+    }
+
+    #[tokio::test]
+    async fn a_preflight_is_answered() {
+        let asked = [
+            ("origin", "http://localhost:3000"),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "content-type,prefer"),
+        ];
+        let (status, headers, _) = ask(&edge(true), Method::OPTIONS, "/v1/runs", &asked).await;
+        assert_eq!(status, 200);
+        assert_eq!(headers["access-control-allow-methods"], "GET,HEAD,POST,DELETE");
+        assert_eq!(headers["access-control-allow-headers"], "content-type,prefer");
+        assert_eq!(headers["access-control-max-age"], "600");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_that_tells_nothing() {
+        let (status, _, body) = ask(&edge(true), Method::GET, "/panic", &[]).await;
+        assert_eq!(status, 500);
+        assert_eq!(body, r#"{"error":"the server made a mistake","status_code":500,"path":"/panic"}"#);
+    }
+
+    #[test]
+    fn the_access_log_holds_no_data() {
+        assert_eq!(route_of("/v1/runs/0b8f9c54-6a2e-4c8e-8f43-0a3f6a7f2a11/steps"), "/v1/runs/*/steps");
+        assert_eq!(route_of("/my secret/v1"), "/*/v1");
+        assert_eq!(route_of("/"), "/");
+    }
+}

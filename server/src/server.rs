@@ -1,0 +1,137 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agenttracer_ingest::IngestState;
+use agenttracer_query::{QueryOptions, QueryState};
+use agenttracer_storage::Log;
+use axum::Router;
+use prometheus::Registry;
+use tokio::net::TcpSocket;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::addresses::{AddressFile, Addresses};
+use crate::config::{Config, ListenAddr};
+use crate::edge::Edge;
+use crate::listeners::{self, ConnectionLimit};
+use crate::node::Node;
+use crate::shutdown::{DRAIN, Switch};
+use crate::stored_runs::IndexedRuns;
+use crate::{StartError, StopError, ui};
+
+/// How long the last commit of the index may take. It is derived data: the next start reads from the log what is
+/// missing.
+const CLOSE_INDEX: Duration = Duration::from_secs(2);
+/// How long the log may take to close.
+const CLOSE_LOG: Duration = Duration::from_secs(2);
+
+/// A running server: one data directory, and the listeners in front of it.
+///
+/// Dropping it instead of [`stop`](Self::stop)ping it is safe, as a crash is.
+pub struct Server {
+    addresses: Addresses,
+    address_file: AddressFile,
+    node: Node,
+    switch: Switch,
+    serving: JoinSet<()>,
+}
+
+impl Server {
+    /// Opens the data directory and listens. When this returns, the server is ready: requests are answered, and
+    /// `DATA_DIR/run/addresses.json` says where.
+    ///
+    /// # Errors
+    /// See [`StartError`]: the directory is in use or damaged, or an address is taken.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        // Before the directory is opened, which can take long: an address that is taken is better known at once.
+        let ingest = reserve("ingest", config.ingest_addr)?;
+        let query = reserve("query", config.query_addr)?;
+        let ui = reserve("ui", config.ui_addr)?;
+        let address = |reserved: &Reserved| reserved.as_ref().map(|(_, _, address)| *address);
+        let addresses = Addresses { ingest: address(&ingest), query: address(&query), ui: address(&ui) };
+
+        let (node, config) = tokio::task::spawn_blocking(move || Node::open(&config).map(|node| (node, config)))
+            .await
+            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        let address_file = AddressFile::prepare(&config.data_dir)?;
+
+        let limit = ConnectionLimit::of_process();
+        let switch = Switch::new();
+        let mut serving = JoinSet::new();
+        let mut serve = |reserved: Reserved, routes: Router| -> Result<(), StartError> {
+            let Some((listener, socket, address)) = reserved else { return Ok(()) };
+            let edge = Edge::new(listener, routes, &config.cors_origins, address.ip().is_loopback());
+            let socket = listeners::listen(socket).map_err(|source| StartError::Bind { listener, address, source })?;
+            serving.spawn(listeners::serve(socket, edge, limit.clone(), switch.clone()));
+            Ok(())
+        };
+        let (ingest_routes, query_routes) = routes(&node, &config)?;
+        let page = ui::routes(&addresses, &config.sync.to_string());
+        let query_routes = query_routes.merge(page);
+        serve(ingest, ingest_routes)?;
+        serve(query, query_routes.clone())?;
+        serve(ui, query_routes)?;
+        address_file.publish(&addresses)?;
+        Ok(Self { addresses, address_file, node, switch, serving })
+    }
+
+    /// Where the server listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Stops accepting, lets requests in flight finish, commits, writes the checkpoint and closes the log; within 10 s.
+    ///
+    /// # Errors
+    /// When the log could not be closed cleanly. Everything that was acknowledged is there all the same.
+    pub async fn stop(mut self) -> Result<(), StopError> {
+        if let Err(error) = self.address_file.remove() {
+            tracing::warn!(%error, "addresses.json could not be removed");
+        }
+        self.switch.turn();
+        let drained = timeout(DRAIN, async { while self.serving.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            tracing::warn!("requests that took too long were cut off");
+            self.serving.shutdown().await;
+        }
+        let Node { log, index, .. } = self.node;
+        // The index first: the log holds the lock, and nobody else may have the directory before both are done.
+        let closed = timeout(CLOSE_INDEX, tokio::task::spawn_blocking(move || index.close())).await;
+        match closed {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "the last commit of the index failed; the log has it all"),
+            Ok(Err(_)) => tracing::error!("closing the index panicked"),
+            Err(_) => tracing::warn!("the last commit of the index was cut off; the log has it all"),
+        }
+        match timeout(CLOSE_LOG, tokio::task::spawn_blocking(move || log.close())).await {
+            Ok(Ok(closed)) => Ok(closed?),
+            Ok(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(StopError::TimedOut),
+        }
+    }
+}
+
+/// The routes of the write side and of the read side. Their metrics share one registry, so that either listener tells
+/// all of them.
+fn routes(node: &Node, config: &Config) -> Result<(Router, Router), prometheus::Error> {
+    let registry = Registry::new();
+    let log: Arc<dyn Log> = node.log.clone();
+    let runs = Arc::new(IndexedRuns { log: log.clone(), index: node.index.clone() });
+    let options =
+        agenttracer_ingest::Options { message_words: config.message_words, ..agenttracer_ingest::Options::default() };
+    let ingest = IngestState::new(log.clone(), runs, node.clock.clone(), &registry, options)?;
+    let query = QueryState::new(node.index.clone(), log, &registry, &QueryOptions::default())?;
+    Ok((agenttracer_ingest::routes(ingest), agenttracer_query::routes(query)))
+}
+
+/// A listener's name, its socket and its address; `None` when it is off.
+type Reserved = Option<(&'static str, TcpSocket, SocketAddr)>;
+
+fn reserve(listener: &'static str, address: ListenAddr) -> Result<Reserved, StartError> {
+    let ListenAddr::At(address) = address else { return Ok(None) };
+    let failed = |source| StartError::Bind { listener, address, source };
+    let socket = listeners::reserve(address).map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    Ok(Some((listener, socket, address)))
+}

@@ -1,0 +1,42 @@
+//! What ingest asks of the projections, answered by the index and the log: the two crates do not know each other.
+
+use std::sync::Arc;
+
+use agenttracer_index::Index;
+use agenttracer_ingest::{StoredRun, StoredRuns, StoredRunsError};
+use agenttracer_model::RunView;
+use agenttracer_storage::{Log, record};
+use uuid::Uuid;
+
+pub(crate) struct IndexedRuns {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) index: Arc<Index>,
+}
+
+impl StoredRuns for IndexedRuns {
+    fn find(&self, run_id: Uuid) -> Result<Option<StoredRun>, StoredRunsError> {
+        let run = self.index.snapshot().find(run_id).map_err(told)?;
+        Ok(run.map(|run| match run.digest {
+            Some(digest) => StoredRun::Whole(digest),
+            None => StoredRun::Live,
+        }))
+    }
+
+    fn view(&self, run_id: Uuid) -> Result<Option<RunView>, StoredRunsError> {
+        let Some(run) = self.index.snapshot().find(run_id).map_err(told)? else { return Ok(None) };
+        let mut batches = Vec::with_capacity(run.batches.len());
+        for position in &run.batches {
+            let stored = self.log.read(*position).map_err(told)?;
+            batches.push(record::decode(&stored).map_err(told)?);
+        }
+        Ok(RunView::fold(batches))
+    }
+
+    fn has_room(&self) -> bool {
+        self.index.has_room()
+    }
+}
+
+fn told(error: impl std::fmt::Display) -> StoredRunsError {
+    StoredRunsError(error.to_string())
+}
