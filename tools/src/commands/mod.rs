@@ -1,0 +1,7 @@
+//! One file a command.
+
+pub(crate) mod inspect;
+pub(crate) mod rebuild;
+pub(crate) mod replay;
+pub(crate) mod serve;
+pub(crate) mod verify;

@@ -1,0 +1,90 @@
+//! Exit codes: what a script may rely on.
+
+use std::process::ExitCode;
+
+use agenttracer_server::StartError;
+use agenttracer_server::config::ConfigError;
+use agenttracer_storage::OpenError;
+
+/// The part of every `--help` that documents the codes.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0   done, and nothing is wrong
+  1   it did not work (directory in use, address taken, disk failing), or `verify` found something wrong
+  2   acknowledged data is damaged or missing; nothing was changed, and the message names the file, the place and
+      the next step
+  64  the command line, the environment or the configuration file says what it cannot say";
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done,
+    Failed,
+    Damaged,
+    Usage,
+}
+
+impl Exit {
+    /// The code of a command that ended with `error`.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        for cause in error.chain() {
+            if cause.is::<ConfigError>() {
+                return Self::Usage;
+            }
+            let damaged = match cause.downcast_ref::<StartError>() {
+                Some(error) => error.is_damage(),
+                None => matches!(cause.downcast_ref(), Some(OpenError::Damaged(_))),
+            };
+            if damaged {
+                return Self::Damaged;
+            }
+        }
+        Self::Failed
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Damaged => 2,
+            // EX_USAGE of sysexits.h; clap's own 2 would be taken for damage.
+            Exit::Usage => 64,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use agenttracer_model::Position;
+    use agenttracer_storage::Damage;
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn an_error_gives_its_code() {
+        let damage = || {
+            OpenError::Damaged(Box::new(Damage {
+                file: PathBuf::from("log/0.seg"),
+                offsets: 4096..8192,
+                positions: Position::new(0)..Position::new(4),
+                what: "CRC".into(),
+            }))
+        };
+        let locked = || OpenError::Locked(PathBuf::from("data"));
+        for (error, code) in [
+            (anyhow::Error::from(damage()).context("opening"), Exit::Damaged),
+            (anyhow::Error::from(StartError::from(damage())), Exit::Damaged),
+            (anyhow::Error::from(StartError::from(locked())), Exit::Failed),
+            (anyhow::Error::from(ConfigError::NothingToServe), Exit::Usage),
+        ] {
+            assert_eq!(Exit::of(&error), code, "{error:?}");
+        }
+        let io = std::fs::read("/no/such/file").context("reading").unwrap_err();
+        assert_eq!(Exit::of(&io), Exit::Failed);
+    }
+}

@@ -1,0 +1,37 @@
+//! How far a long command is: a bar on a terminal's stderr, and nothing anywhere else.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A bar over a known number of records, with rate and time left. Clones move the same bar.
+#[derive(Clone)]
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar of `records`, which say what is done to them (`"verified"`).
+    pub(crate) fn of_records(records: u64, done: &'static str) -> Self {
+        let target = match std::io::stderr().is_terminal() {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(records), target);
+        let style = format!("{{bar:30}} {{percent:>3}} %  {{human_pos}} records {done}, {{per_sec}}, {{eta}} left");
+        // The template is ours; a wrong one would only cost the bar its looks.
+        bar.set_style(ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// Says how many records are done.
+    pub(crate) fn set(&self, records: u64) {
+        self.0.set_position(records);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
