@@ -1,0 +1,14 @@
+//! Every rule of the HTTP contract, asked of a real server over real HTTP.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod answers_have_the_shapes_of_the_contract;
+mod durable_means_visible;
+mod ingest_endpoints_keep_the_contract;
+mod one_directory_one_server;
+mod pages_and_hosts_are_checked;
+mod privacy_rules_refuse_and_remove;
+mod query_endpoints_keep_the_contract;
+mod run_fields_are_checked;
+mod the_index_can_be_deleted;

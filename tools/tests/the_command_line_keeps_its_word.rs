@@ -1,0 +1,209 @@
+//! Options, exit codes, and what the offline commands print.
+
+mod common;
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use common::{Process, agenttracer, files, get, id, offline, run, serve, stderr, stdout, store};
+use serde_json::Value;
+
+#[test]
+fn help_documents_the_exit_codes() {
+    for arguments in [&["--help"][..], &["serve", "--help"], &["verify", "--help"]] {
+        let help = agenttracer(arguments).output().unwrap();
+        assert_eq!(help.status.code(), Some(0));
+        assert!(stdout(&help).contains("Exit codes:"), "{}", stdout(&help));
+    }
+    let version = agenttracer(&["--version"]).output().unwrap();
+    assert_eq!(stdout(&version), format!("agenttracer {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_cannot_be_said_is_a_usage_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("agenttracer.toml");
+    std::fs::write(&file, "data_dri = \"x\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    for (arguments, hint) in [
+        (vec!["serve", "--sync", "sometimes"], "write always, or interval="),
+        (vec!["serve", "--ingest-addr", "8000"], "write IP:PORT"),
+        (vec!["serve", "--no-such-option"], "--no-such-option"),
+        (vec!["serve", "--config", file], "data_dri"),
+        (vec!["serve", "--config", "/no/such/file"], "/no/such/file"),
+        (vec!["no-such-command"], "no-such-command"),
+        (vec![], "Usage:"),
+    ] {
+        let output = agenttracer(&arguments).current_dir(dir.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(hint), "{arguments:?}: {}", stderr(&output));
+    }
+    let mut command = agenttracer(&["serve"]);
+    let output = command.env("AGENTTRACER_LOG_FORMAT", "xml").current_dir(dir.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+    assert!(!dir.path().join("data").exists());
+}
+
+#[tokio::test]
+async fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("agenttracer.toml");
+    std::fs::write(
+        &config,
+        "data_dir = \"from-file\"\nsync = \"interval=7ms\"\nlog_format = \"json\"\n\
+         ingest_addr = \"127.0.0.1:0\"\nquery_addr = \"127.0.0.1:0\"\nui_addr = \"127.0.0.1:0\"\n",
+    )
+    .unwrap();
+    let mut command = agenttracer(&["serve", "--data-dir", "from-flag", "--config", "agenttracer.toml"]);
+    command
+        .current_dir(dir.path())
+        .env("AGENTTRACER_DATA_DIR", "from-environment")
+        .env("AGENTTRACER_SYNC", "interval=9ms");
+    let data = dir.path().join("from-flag");
+    let process = Process::spawn(&data, command).unwrap_or_else(|ended| panic!("{}", ended.stderr));
+    let client = reqwest::Client::new();
+    let response = client.post(process.ingest_url("/v1/runs")).json(&run()).send().await.unwrap();
+    assert_eq!(response.headers()["x-durability"], "interval=9ms");
+    let ended = process.stop();
+    assert!(ended.status.success());
+    for line in ended.stderr.lines() {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    assert!(!dir.path().join("from-file").exists() && !dir.path().join("from-environment").exists());
+}
+
+#[tokio::test]
+async fn serve_says_where_it_listens_and_stops_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path());
+    let client = reqwest::Client::new();
+    let run = run();
+    let body = store(&client, &process, &run).await;
+    let expected = format!("ingest http://{}\nquery  http://{}\n", process.ingest, process.query);
+    let begun = Instant::now();
+    let ended = process.stop();
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout, expected);
+    assert!(!dir.path().join("run/addresses.json").exists());
+
+    let process = Process::start(dir.path());
+    assert_eq!(get(&client, &process, &format!("/v1/runs/{}", id(&run))).await, (200, body));
+    let ended = process.stop();
+    assert!(ended.stderr.contains("closed cleanly"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_directory_in_use_and_an_address_taken_are_clear_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path());
+    let second = serve(dir.path()).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(stderr(&second).contains("in use"), "{}", stderr(&second));
+    for command in ["inspect", "verify", "rebuild", "replay"] {
+        let output = offline(command, dir.path(), &[]);
+        assert_eq!(output.status.code(), Some(1), "{command}: {}", stderr(&output));
+        assert!(stderr(&output).contains("in use"), "{command}: {}", stderr(&output));
+    }
+    assert!(process.stop().status.success());
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = agenttracer(&["serve", "--data-dir", dir.path().to_str().unwrap(), "--ingest-addr", &address]);
+    let output = command.args(["--query-addr", "off", "--ui-addr", "off"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(&address), "{}", stderr(&output));
+}
+
+#[test]
+fn an_offline_command_makes_no_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = dir.path().join("nowhere");
+    for command in ["inspect", "verify", "rebuild", "replay"] {
+        let output = offline(command, &nowhere, &[]);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        assert!(stderr(&output).contains("nowhere"), "{command}: {}", stderr(&output));
+        assert!(!nowhere.exists(), "{command}");
+    }
+}
+
+#[tokio::test]
+async fn offline_commands_tell_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let client = reqwest::Client::new();
+    let process = Process::start(dir.path());
+    let mut stored = HashMap::new();
+    for _ in 0..200 {
+        let run = run();
+        stored.insert(id(&run), store(&client, &process, &run).await);
+    }
+    let (_, list) = get(&client, &process, "/v1/runs?page_size=100").await;
+    assert!(process.stop().status.success());
+
+    let inspect = offline("inspect", dir.path(), &["--json"]);
+    assert_eq!(inspect.status.code(), Some(0), "{}", stderr(&inspect));
+    let report: Value = serde_json::from_slice(&inspect.stdout).unwrap();
+    let segments = report["segments"].as_array().unwrap();
+    let on_disk = files(&dir.path().join("log")).into_iter();
+    let on_disk = on_disk.filter(|file| file.extension().is_some_and(|extension| extension == "seg")).count();
+    assert_eq!(segments.len(), on_disk, "{report}");
+    // Started, three steps, failure, decision, signal, ended.
+    assert_eq!(report["records"], 200 * 8, "{report}");
+    assert_eq!(report["batches"], 200, "{report}");
+    let table = offline("inspect", dir.path(), &[]);
+    assert!(stdout(&table).contains(segments[0]["file"].as_str().unwrap()), "{}", stdout(&table));
+    assert!(stderr(&table).is_empty(), "there is no bar without a terminal: {}", stderr(&table));
+
+    let verify = offline("verify", dir.path(), &[]);
+    assert_eq!(verify.status.code(), Some(0), "{}{}", stdout(&verify), stderr(&verify));
+    assert!(stderr(&verify).is_empty(), "{}", stderr(&verify));
+    let rebuild = offline("rebuild", dir.path(), &[]);
+    assert_eq!(rebuild.status.code(), Some(0), "{}{}", stdout(&rebuild), stderr(&rebuild));
+    let verify = offline("verify", dir.path(), &["--json"]);
+    assert_eq!(verify.status.code(), Some(0), "{}{}", stdout(&verify), stderr(&verify));
+    let report: Value = serde_json::from_slice(&verify.stdout).unwrap();
+    assert_eq!(report["runs"], 200, "{report}");
+
+    let process = Process::start(dir.path());
+    assert_eq!(get(&client, &process, "/v1/runs?page_size=100").await.1, list);
+    for (run, body) in &stored {
+        assert_eq!(&get(&client, &process, &format!("/v1/runs/{run}")).await.1, body);
+    }
+    assert!(process.stop().status.success());
+}
+
+#[tokio::test]
+async fn replay_prints_records_from_a_position_a_time_or_of_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let client = reqwest::Client::new();
+    let process = Process::start(dir.path());
+    let mut bodies = Vec::new();
+    for _ in 0..20 {
+        bodies.push(serde_json::from_str::<Value>(&store(&client, &process, &run()).await).unwrap());
+    }
+    assert!(process.stop().status.success());
+    let records = |arguments: &[&str]| -> Vec<Value> {
+        let output = offline("replay", dir.path(), arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all = records(&[]);
+    assert_eq!(all.len(), 20 * 8);
+    for (position, record) in all.iter().enumerate() {
+        assert_eq!(record["position"], position, "{record}");
+        assert!(record["run_id"].is_string() && record["type"].is_string(), "{record}");
+    }
+    let middle = bodies[10]["position"].as_u64().unwrap();
+    assert_eq!(records(&["--from-position", &middle.to_string()]), all[middle as usize..]);
+    // In the middle of a batch: from that very record on.
+    assert_eq!(records(&["--from-position", &(middle + 3).to_string()]), all[middle as usize + 3..]);
+    assert_eq!(records(&["--run", bodies[10]["run_id"].as_str().unwrap()]), all[middle as usize..][..8]);
+    let created = bodies[10]["created_at"].as_str().unwrap();
+    let since = records(&["--since", created]);
+    assert_eq!(since, all[all.len() - since.len()..]);
+    assert!(since.contains(&all[middle as usize]));
+    assert_eq!(records(&["--since", "2099-01-01T00:00:00Z"]), [Value::Null; 0]);
+    let wrong = offline("replay", dir.path(), &["--since", "noon"]);
+    assert_eq!(wrong.status.code(), Some(64), "{}", stderr(&wrong));
+}
