@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# In order, one after the other: they share the machine and the build.
+.NOTPARALLEL:
 .ONESHELL:
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -26,10 +28,7 @@ serve: ## build the server and start it on ./data: ports 8000, 8001 and 3000
 
 # The order is that of the waiting: what fails fast comes first.
 .PHONY: test
-test: ## check and test everything
-	@$(MAKE) --no-print-directory lint-python lint-shell lint-docker lint-rust
-	$(MAKE) --no-print-directory test-rust
-	$(MAKE) --no-print-directory test-python
+test: lint-python lint-shell lint-docker lint-rust test-rust test-python ## check and test everything
 	@echo "make test: everything passed"
 
 # ---- Rust ----------------------------------------------------------------------------------------------------------
@@ -91,14 +90,16 @@ lint-docker: $(VENV)/.made ## the image and how it is run
 # ---- at length -----------------------------------------------------------------------------------------------------
 
 .PHONY: prove
-prove: test ## the promises at length: 10,000 simulated disks, 50 times kill -9, and the benches
+prove: test prove-rust bench ## the promises at length: 10,000 simulated disks, 50 times kill -9, the benches
+
+.PHONY: prove-rust
+prove-rust: build
 	export AGENTTRACER_SIM_SEEDS=10000 AGENTTRACER_KILLS=50
 	if cargo nextest --version >/dev/null 2>&1; then
 	  cargo nextest run --locked --workspace --run-ignored all
 	else
 	  cargo test --locked --workspace --bins --tests -- --include-ignored
 	fi
-	$(MAKE) --no-print-directory bench
 
 # The disk that is measured is the one that this directory is on.
 BENCH_DIR ?= $(TARGET)
