@@ -30,7 +30,8 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// How deep a page can lie: leaving out this many runs takes about 0.1 s. A cursor goes to any depth for nothing.
+    /// How deep a page can lie: leaving out this many runs takes up to about a second where the times of segments
+    /// interleave. A cursor goes to any depth at the price of a first page.
     pub const MAX_OFFSET: u64 = 10_000_000;
 }
 
@@ -184,16 +185,17 @@ impl<'a> Walk<'a> {
             // one may go on in the next block.
             let stream = &mut self.streams[newest];
             let block = &stream.times[stream.at..];
-            let alone = others.map_or(block.len(), |others| block.partition_point(|time| *time > others));
             if skip > 0 {
+                let alone = others.map_or(block.len(), |others| newer_than(block, others));
                 let last = alone.min(skip).min(block.len() - 1);
-                let whole_instants = block.partition_point(|time| *time > block[last]);
+                let part_of_last = block[..last].iter().rev().take_while(|time| **time == block[last]).count();
+                let whole_instants = last - part_of_last;
                 if whole_instants > 0 && self.after.is_none_or(|(after, _)| time < after) {
                     stream.at += whole_instants;
                     skip -= whole_instants;
                     continue;
                 }
-            } else if alone > 0
+            } else if others.is_none_or(|others| time > others)
                 && block.get(1).is_some_and(|next| *next < time)
                 && self.after.is_none_or(|(after, _)| time < after)
             {
@@ -344,6 +346,14 @@ impl Stream<'_> {
         self.at += 1;
         Entry { stream, item }
     }
+}
+
+/// How many of the descending `times` are newer than `bound`.
+fn newer_than(times: &[i64], bound: i64) -> usize {
+    // Segments often interleave run by run, so the first few are looked at before a search is begun.
+    const FIRST: usize = 8;
+    let first = times.iter().take(FIRST).take_while(|time| **time > bound).count();
+    if first < FIRST { first } else { times.partition_point(|time| *time > bound) }
 }
 
 /// The order of the list.
