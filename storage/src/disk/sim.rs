@@ -8,6 +8,7 @@
 //!
 //! The same seed and the same calls give the same outcome.
 
+mod clock;
 mod content;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,10 +16,11 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use agenttracer_model::Timestamp;
 use content::{Change, Content};
 
-use super::{Clock, Disk, DiskFile, Mapping};
+use super::{Disk, DiskFile, Mapping};
+
+pub use clock::SimClock;
 
 /// The size of what a disk writes at once: a crash never tears one.
 pub const SECTOR_LEN: usize = 512;
@@ -562,39 +564,6 @@ impl Dice {
 
     fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
-    }
-}
-
-/// A clock that stands still until it is moved. Clones are the same clock.
-#[derive(Clone)]
-pub struct SimClock(Arc<Mutex<(Timestamp, u64)>>);
-
-impl SimClock {
-    /// A clock that shows `now`.
-    pub fn new(now: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new((now, 0))))
-    }
-
-    /// Time goes by, on both sides of the clock.
-    pub fn advance(&self, ms: u64) {
-        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        times.0 = Timestamp::from_micros(times.0.as_micros() + i64::try_from(ms * 1000).unwrap_or(i64::MAX));
-        times.1 += ms;
-    }
-
-    /// Somebody sets the wall clock, forwards or back.
-    pub fn set(&self, now: Timestamp) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = now;
-    }
-}
-
-impl Clock for SimClock {
-    fn now(&self) -> Timestamp {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn monotonic_ms(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 }
 

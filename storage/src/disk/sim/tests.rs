@@ -1,6 +1,9 @@
 use std::collections::HashSet;
 
+use agenttracer_model::Timestamp;
+
 use super::*;
+use crate::disk::Clock;
 
 fn path(name: &str) -> PathBuf {
     Path::new("/data").join(name)
