@@ -1,5 +1,5 @@
 //! How long does one realistic run take on its way: parsed and checked, digested, encoded, decoded, folded, written?
-#![expect(missing_docs, clippy::print_stderr, reason = "criterion makes public items; a bench prints its figures")]
+#![expect(clippy::print_stderr, reason = "a bench prints its figures")]
 
 use agenttracer_model::{Position, RunView, Timestamp, sample};
 use agenttracer_storage::record::{self, Records};
