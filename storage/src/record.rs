@@ -3,7 +3,7 @@
 //! # Format
 //!
 //! A payload is a head and then the records, one behind the other, up to its end. Numbers in the head are
-//! little-endian; everything behind it is `bincode` 2 in one pinned configuration ([codec 1](CODEC)).
+//! little-endian; everything behind it is `bincode` 2 in one pinned configuration (codec 1).
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
