@@ -10,7 +10,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Process, get, id, offline, run, stderr, stdout};
+use common::{Process, get, id, offline, run, serve, stderr, stdout};
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -43,7 +43,11 @@ async fn killed_under_load_it_loses_nothing_and_shows_nothing_half() {
     let mut all = Sent::new();
 
     for kill in 0..kills {
-        let process = Arc::new(Process::start(dir.path()));
+        // What is written and not yet synced outlives the process too, so either mode keeps its word here.
+        let mut command = serve(dir.path());
+        command.args(["--sync", if kill % 2 == 0 { "always" } else { "interval=50ms" }]);
+        let process = Process::spawn(dir.path(), command).unwrap_or_else(|ended| panic!("{}", ended.stderr));
+        let process = Arc::new(process);
         check(&process, &mut all, kill.checked_sub(1)).await;
 
         let clients: Vec<_> = (0..CLIENTS).map(|client| tokio::spawn(load(process.clone(), client, kill))).collect();
