@@ -207,3 +207,64 @@ async fn replay_prints_records_from_a_position_a_time_or_of_a_run() {
     let wrong = offline("replay", dir.path(), &["--since", "noon"]);
     assert_eq!(wrong.status.code(), Some(64), "{}", stderr(&wrong));
 }
+
+#[tokio::test]
+async fn acknowledged_data_that_is_damaged_stops_the_start_with_code_two() {
+    let dir = tempfile::tempdir().unwrap();
+    let client = reqwest::Client::new();
+    let process = Process::start(dir.path());
+    for _ in 0..20 {
+        store(&client, &process, &run()).await;
+    }
+    assert!(process.stop().status.success());
+    let is_segment = |file: &std::path::PathBuf| file.extension().is_some_and(|extension| extension == "seg");
+    let active = files(&dir.path().join("log")).into_iter().rfind(is_segment).unwrap();
+    let intact = std::fs::read(&active).unwrap();
+    let mut damaged = intact.clone();
+    damaged[4096 + 20] ^= 1;
+    std::fs::write(&active, &damaged).unwrap();
+
+    let name = active.file_name().unwrap().to_str().unwrap();
+    for command in [serve(dir.path()), agenttracer(&["rebuild", "--data-dir", dir.path().to_str().unwrap()])] {
+        let mut command = command;
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        for part in [name, "bytes 4096..", "positions 0..", "agenttracer verify"] {
+            assert!(stderr(&output).contains(part), "{part}: {}", stderr(&output));
+        }
+    }
+    assert_eq!(std::fs::read(&active).unwrap(), damaged, "nothing was changed");
+    assert!(dir.path().join("index").is_dir());
+    std::fs::write(&active, &intact).unwrap();
+    let process = Process::start(dir.path());
+    let (_, stats) = get(&client, &process, "/v1/stats").await;
+    assert_eq!(serde_json::from_str::<Value>(&stats).unwrap()["total_runs"], 20);
+}
+
+#[tokio::test]
+async fn verify_holds_the_index_to_the_log() {
+    let client = reqwest::Client::new();
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    for dir in &dirs {
+        let process = Process::start(dir.path());
+        for _ in 0..20 {
+            store(&client, &process, &run()).await;
+        }
+        assert!(process.stop().status.success());
+    }
+    let index = dirs[0].path().join("index");
+    std::fs::rename(&index, dirs[0].path().join("kept")).unwrap();
+    let absent = offline("verify", dirs[0].path(), &[]);
+    assert_eq!(absent.status.code(), Some(0), "an index that is not there is made anew: {}", stdout(&absent));
+    // As many runs, but others.
+    std::fs::rename(dirs[1].path().join("index"), &index).unwrap();
+    let output = offline("verify", dirs[0].path(), &["--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["index"]["differences"], 20, "{report}");
+    assert_eq!((&report["sound"], &report["runs"]), (&Value::Bool(false), &Value::from(0)));
+    let rebuild = offline("rebuild", dirs[0].path(), &[]);
+    assert_eq!(rebuild.status.code(), Some(0), "{}", stderr(&rebuild));
+    let output = offline("verify", dirs[0].path(), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+}
