@@ -105,7 +105,9 @@ fn log_append(dir: &Path, batches: &[Batch], duration: Duration) -> anyhow::Resu
     while began.elapsed() < duration {
         while in_flight < 2 * GROUP {
             let done = done.clone();
-            let ticket = Box::new(move |outcome: Result<Position, _>| drop(done.send(outcome.is_ok())));
+            let ticket = Box::new(move |outcome: Result<Position, _>| {
+                let _ = done.send(outcome.is_ok());
+            });
             log.submit(batches[sent % batches.len()].clone(), ticket)?;
             in_flight += 1;
             sent += 1;
