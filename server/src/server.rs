@@ -18,7 +18,7 @@ use crate::listeners::{self, ConnectionLimit};
 use crate::node::Node;
 use crate::shutdown::{DRAIN, Switch};
 use crate::stored_runs::IndexedRuns;
-use crate::{StartError, StopError, ui};
+use crate::{StartError, StopError, metrics, ui};
 
 /// How long the last commit of the index may take. It is derived data: the next start reads from the log what is
 /// missing.
@@ -117,6 +117,7 @@ impl Server {
 fn routes(node: &Node, config: &Config) -> Result<(Router, Router), prometheus::Error> {
     let registry = Registry::new();
     let log: Arc<dyn Log> = node.log.clone();
+    metrics::register(&registry, log.clone(), node.index.clone())?;
     let runs = Arc::new(IndexedRuns { log: log.clone(), index: node.index.clone() });
     let options =
         agenttracer_ingest::Options { message_words: config.message_words, ..agenttracer_ingest::Options::default() };

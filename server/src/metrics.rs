@@ -1,0 +1,84 @@
+//! What the engine says of itself: gauges that are read when somebody asks for the metrics.
+
+use std::sync::Arc;
+
+use agenttracer_index::Index;
+use agenttracer_storage::{Health, Log};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGauge, Registry};
+
+/// One gauge, and how it is read.
+struct Reading {
+    gauge: IntGauge,
+    read: fn(&Engine) -> u64,
+}
+
+/// What the gauges read.
+struct Engine {
+    log: Arc<dyn Log>,
+    index: Arc<Index>,
+}
+
+struct EngineMetrics {
+    engine: Engine,
+    readings: Vec<Reading>,
+}
+
+/// Name, help and source of each gauge.
+type Row = (&'static str, &'static str, fn(&Engine) -> u64);
+
+const ROWS: &[Row] = &[
+    ("agenttracer_log_tail_position", "The next position of the log.", |engine| engine.log.tail().get()),
+    ("agenttracer_log_durable_position", "The first position that a power loss could lose.", |engine| {
+        engine.log.durable().get()
+    }),
+    ("agenttracer_log_writable", "1 while the log takes batches, 0 while it does not.", |engine| {
+        u64::from(engine.log.health() == Health::Writable)
+    }),
+    ("agenttracer_log_damaged_places", "Places of the log that are known to be damaged.", |engine| {
+        engine.log.damage().len() as u64
+    }),
+    (
+        "agenttracer_index_lag_positions",
+        "Positions of the log that are visible but not yet in the index on disk.",
+        |engine| engine.log.tail().get().saturating_sub(engine.index.status().checkpoint.get()),
+    ),
+    ("agenttracer_index_hot_runs", "Runs in memory that are not in the index on disk yet.", |engine| {
+        engine.index.status().hot_runs
+    }),
+    ("agenttracer_index_hot_bytes", "About how much memory they take, in bytes.", |engine| {
+        engine.index.status().hot_bytes
+    }),
+    ("agenttracer_index_cold_runs", "Runs in the index on disk.", |engine| engine.index.status().cold_docs),
+    ("agenttracer_index_commits", "Commits of the index since the start.", |engine| engine.index.status().commits),
+    ("agenttracer_index_failed_commits", "Commits of the index that failed and were tried again.", |engine| {
+        engine.index.status().failed_commits
+    }),
+    ("agenttracer_index_last_commit_milliseconds", "How long the last commit of the index took.", |engine| {
+        engine.index.status().last_commit_ms
+    }),
+];
+
+/// Adds the engine's gauges to `registry`.
+///
+/// # Errors
+/// When it has them already.
+pub(crate) fn register(registry: &Registry, log: Arc<dyn Log>, index: Arc<Index>) -> Result<(), prometheus::Error> {
+    let readings = ROWS.iter().map(|&(name, help, read)| Ok(Reading { gauge: IntGauge::new(name, help)?, read }));
+    let readings = readings.collect::<Result<_, prometheus::Error>>()?;
+    registry.register(Box::new(EngineMetrics { engine: Engine { log, index }, readings }))
+}
+
+impl Collector for EngineMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.readings.iter().flat_map(|reading| reading.gauge.desc()).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        for reading in &self.readings {
+            reading.gauge.set(i64::try_from((reading.read)(&self.engine)).unwrap_or(i64::MAX));
+        }
+        self.readings.iter().flat_map(|reading| reading.gauge.collect()).collect()
+    }
+}
