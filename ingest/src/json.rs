@@ -325,10 +325,13 @@ mod tests {
         }
     }
 
-    /// serde_json reads a float up to a few units in the last place wrong; all else must be equal.
+    /// serde_json reads a float up to a few units in the last place wrong, a subnormal one up to a few more; all else
+    /// must be equal.
     fn alike(ours: &Value, theirs: &Value) -> bool {
         match (ours, theirs) {
-            (Value::Float(ours), Value::Float(theirs)) => (ours - theirs).abs() <= 4.0 * f64::EPSILON * ours.abs(),
+            (Value::Float(ours), Value::Float(theirs)) => {
+                (ours - theirs).abs() <= 4.0 * f64::EPSILON * ours.abs().max(4.0 * f64::MIN_POSITIVE)
+            }
             (Value::Array(ours), Value::Array(theirs)) => {
                 ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| alike(ours, theirs))
             }
@@ -390,6 +393,13 @@ mod tests {
                 }),
             ]
         })
+    }
+
+    #[test]
+    fn a_subnormal_float_is_read_as_it_was_written() {
+        agree(b"-2.17896765313587e-309").unwrap();
+        let read = parse(b"-2.17896765313587e-309", Numbers::Nearest).unwrap();
+        assert_eq!(as_value(&read), Value::Float(-2.178_967_653_135_87e-309));
     }
 
     proptest! {
