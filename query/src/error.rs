@@ -21,6 +21,8 @@ pub(crate) enum Refusal {
     Failed(String),
     /// Too many questions at a time.
     Busy,
+    /// 413: the runs of the page are too large together.
+    PageTooLarge { max_bytes: usize },
 }
 
 impl Refusal {
@@ -38,6 +40,13 @@ impl Refusal {
             Self::NotFound(error) => problem(StatusCode::NOT_FOUND, error),
             Self::Unprocessable(detail) => json_response(StatusCode::UNPROCESSABLE_ENTITY, &Detail { detail }),
             Self::Failed(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, error),
+            Self::PageTooLarge { max_bytes } => problem(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!(
+                    "The runs of this page are over {} MiB: ask with a smaller page_size or view=summary",
+                    max_bytes >> 20
+                ),
+            ),
             Self::Busy => {
                 let error = "Too many queries at a time: try again in a moment".to_owned();
                 let mut response = problem(StatusCode::TOO_MANY_REQUESTS, error);

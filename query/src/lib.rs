@@ -22,6 +22,7 @@ mod cache;
 mod cursor;
 mod error;
 mod gate;
+mod held;
 mod metrics;
 mod params;
 mod query_string;

@@ -14,11 +14,11 @@ impl Metrics {
     /// When `registry` has them already.
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let requests = IntCounterVec::new(
-            Opts::new("query_requests_total", "Requests answered by the query API."),
+            Opts::new("agenttracer_query_requests_total", "Requests answered by the query API."),
             &["endpoint", "status"],
         )?;
         let seconds = HistogramVec::new(
-            HistogramOpts::new("query_request_seconds", "Seconds from a request's arrival to its answer.").buckets(
+            HistogramOpts::new("agenttracer_query_seconds", "Seconds from a request's arrival to its answer.").buckets(
                 vec![0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2.0],
             ),
             &["endpoint"],
@@ -67,9 +67,9 @@ mod tests {
         metrics.answered("runs", 200, 0.002);
         metrics.answered("run", 404, 0.001);
         let text = String::from_utf8(metrics.text().unwrap().1).unwrap();
-        assert!(text.contains("query_requests_total{endpoint=\"runs\",status=\"200\"} 2"), "{text}");
-        assert!(text.contains("query_requests_total{endpoint=\"run\",status=\"404\"} 1"), "{text}");
-        assert!(text.contains("query_request_seconds_count{endpoint=\"runs\"} 2"), "{text}");
+        assert!(text.contains("agenttracer_query_requests_total{endpoint=\"runs\",status=\"200\"} 2"), "{text}");
+        assert!(text.contains("agenttracer_query_requests_total{endpoint=\"run\",status=\"404\"} 1"), "{text}");
+        assert!(text.contains("agenttracer_query_seconds_count{endpoint=\"runs\"} 2"), "{text}");
         assert!(Metrics::new(&registry).is_err());
     }
 }

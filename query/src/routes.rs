@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::RawPathParams;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::routing::{MethodRouter, get};
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LINK};
 use http::{HeaderName, HeaderValue, Response, StatusCode, Uri};
 use serde::Serialize;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use crate::cursor::Cursor;
 use crate::error::{Detail, Refusal, json_response};
+use crate::held::Held;
 use crate::params::{self, View};
 use crate::query_string::QueryString;
 use crate::state::{QueryState, Shared};
@@ -77,7 +79,7 @@ impl Asked {
 
 /// The body of a 200, which is JSON, and its further headers.
 struct Answer {
-    body: Body,
+    body: Bytes,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -86,11 +88,11 @@ impl Answer {
         Ok(Self { body: sonic_rs::to_vec(body)?.into(), headers: Vec::new() })
     }
 
-    fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(self.body);
+    fn into_response(self, held: &Held) -> Result<Response<Body>, Refusal> {
+        let mut response = Response::new(Body::from(held.until_read(self.body)?));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.headers_mut().extend(self.headers);
-        response
+        Ok(response)
     }
 }
 
@@ -120,10 +122,9 @@ fn question(
                 Ok(outcome) => outcome,
                 Err(error) => Err(error.into()),
             };
-            let response = match outcome {
-                Ok(answer) => answer.into_response(),
-                Err(refusal) => refusal.into_response(&path),
-            };
+            let response = outcome
+                .and_then(|answer| answer.into_response(&shared.held))
+                .unwrap_or_else(|refusal| refusal.into_response(&path));
             shared.metrics.answered(name, response.status().as_u16(), started.elapsed().as_secs_f64());
             response
         }
@@ -169,7 +170,7 @@ fn list(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let body = match wanted.view {
         View::Summary => sonic_rs::to_vec(&runs.map(SummaryView::from).collect::<Vec<_>>())?,
         View::Full => {
-            let list = shared.runs().list(runs)?;
+            let list = shared.runs().list(runs, shared.max_page_bytes)?;
             if list.damaged > 0 {
                 headers.push((HeaderName::from_static("x-damaged-runs"), HeaderValue::from(list.damaged)));
             }
@@ -183,7 +184,7 @@ fn list(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
 fn run(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let run_id = asked.run_id()?;
     let run = found(&shared.index.snapshot(), run_id)?;
-    Ok(Answer { body: shared.runs().json(&run)?.into(), headers: Vec::new() })
+    Ok(Answer { body: shared.runs().json(&run)?, headers: Vec::new() })
 }
 
 /// `GET /v1/runs/{run_id}/steps`
@@ -204,7 +205,7 @@ fn steps(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
 fn failures(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     match shared.index.snapshot().find(asked.run_id()?)? {
         Some(run) => Answer::json(&shared.runs().view(&run)?.failures),
-        None => Ok(Answer { body: Body::from("[]"), headers: Vec::new() }),
+        None => Ok(Answer { body: Bytes::from_static(b"[]"), headers: Vec::new() }),
     }
 }
 
@@ -258,7 +259,7 @@ fn health(shared: &Shared) -> Response<Body> {
             status: if damaged == 0 { "healthy" } else { "degraded" },
             service: "query-api",
             version: VERSION,
-            durability: shared.log.sync_mode().to_string(),
+            sync_mode: shared.log.sync_mode().to_string(),
             position: shared.index.snapshot().position(),
             reason: (damaged > 0).then(|| format!("{damaged} damaged places in the log: run `agenttracer verify`")),
         },

@@ -48,8 +48,12 @@ impl Runs<'_> {
     }
 
     /// The JSON of many runs. A run that cannot be read is shown as far as the index knows it: one damaged record must
-    /// not cost all others.
-    pub(crate) fn list<'r>(&self, runs: impl IntoIterator<Item = &'r RunSummary>) -> Result<RunList, Refusal> {
+    /// not cost all others. Runs can be megabytes each, so a list over `max_bytes` is refused as soon as it is one.
+    pub(crate) fn list<'r>(
+        &self,
+        runs: impl IntoIterator<Item = &'r RunSummary>,
+        max_bytes: usize,
+    ) -> Result<RunList, Refusal> {
         let mut list = RunList { body: vec![b'['], damaged: 0 };
         for run in runs {
             if list.body.len() > 1 {
@@ -61,6 +65,9 @@ impl Runs<'_> {
                     list.damaged += 1;
                     list.body.extend_from_slice(&sonic_rs::to_vec(&SummaryView::from(run))?);
                 }
+            }
+            if list.body.len() >= max_bytes {
+                return Err(Refusal::PageTooLarge { max_bytes });
             }
         }
         list.body.push(b']');

@@ -6,6 +6,7 @@ use prometheus::Registry;
 
 use crate::cache::RunCache;
 use crate::gate::Gate;
+use crate::held::Held;
 use crate::metrics::Metrics;
 use crate::runs::Runs;
 
@@ -18,12 +19,22 @@ pub struct QueryOptions {
     pub max_waiting: usize,
     /// Bytes of serialised runs that are kept in memory. Default: 32 MiB.
     pub cache_bytes: usize,
+    /// The largest page of whole runs, in bytes; a larger one is answered with 413. Default: 64 MiB.
+    pub max_page_bytes: usize,
+    /// Bytes of answers that wait to be read by their clients, all together; more is answered with 429. Default: 256 MiB.
+    pub max_held_bytes: usize,
 }
 
 impl Default for QueryOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { max_running: cores.max(2), max_waiting: 512, cache_bytes: 32 << 20 }
+        Self {
+            max_running: cores.max(2),
+            max_waiting: 512,
+            cache_bytes: 32 << 20,
+            max_page_bytes: 64 << 20,
+            max_held_bytes: 256 << 20,
+        }
     }
 }
 
@@ -36,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) cache: RunCache,
     pub(crate) gate: Gate,
+    pub(crate) held: Held,
+    pub(crate) max_page_bytes: usize,
     pub(crate) metrics: Metrics,
 }
 
@@ -56,6 +69,8 @@ impl QueryState {
             log,
             cache: RunCache::new(options.cache_bytes),
             gate: Gate::new(options.max_running, options.max_waiting),
+            held: Held::new(options.max_held_bytes),
+            max_page_bytes: options.max_page_bytes,
             metrics: Metrics::new(registry)?,
         })))
     }

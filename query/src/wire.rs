@@ -136,7 +136,7 @@ pub(crate) struct HealthView<'a> {
     pub(crate) service: &'static str,
     pub(crate) version: &'a str,
     /// What a 2xx of the write side means: `always` or `interval=..`.
-    pub(crate) durability: String,
+    pub(crate) sync_mode: String,
     /// The first position that queries do not see yet.
     pub(crate) position: Position,
     /// Why the status is not `healthy`.

@@ -132,12 +132,13 @@ async fn health_and_metrics_say_how_it_stands() {
         let health = reply.json();
         assert_eq!((&health["status"], &health["service"]), (&json!("healthy"), &json!("query-api")));
         assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(health["sync_mode"], "always");
         assert_eq!(health["position"], json!(world.index.snapshot().position()));
     }
     world.get("/v1/runs").await;
     world.get("/v1/runs/42").await;
     let metrics = world.get("/metrics").await;
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
-    assert!(metrics.text().contains("query_requests_total{endpoint=\"runs\",status=\"200\"} 1"));
-    assert!(metrics.text().contains("query_requests_total{endpoint=\"run\",status=\"422\"} 1"));
+    assert!(metrics.text().contains("agenttracer_query_requests_total{endpoint=\"runs\",status=\"200\"} 1"));
+    assert!(metrics.text().contains("agenttracer_query_requests_total{endpoint=\"run\",status=\"422\"} 1"));
 }

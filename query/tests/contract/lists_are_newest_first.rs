@@ -1,8 +1,11 @@
 use std::cmp::Reverse;
 
 use agenttracer_model::{RunView, sample};
-use http::{Method, StatusCode};
-use serde_json::Value;
+use agenttracer_query::QueryOptions;
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::support::World;
 
@@ -125,4 +128,47 @@ async fn an_empty_server_has_an_empty_list() {
     let world = World::new();
     let reply = world.get("/v1/runs").await;
     assert_eq!((reply.text(), reply.header("x-total-count"), reply.next()), ("[]", Some("0"), None));
+}
+
+#[tokio::test]
+async fn a_page_is_bounded_in_bytes_and_says_how_to_go_on() {
+    let world = World::with(&QueryOptions { max_page_bytes: 10_000, ..QueryOptions::default() });
+    for seed in 0..20 {
+        world.add(&sample::run(seed));
+    }
+    let reply = world.get("/v1/runs/").await;
+    assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let body = reply.json();
+    assert_eq!((&body["status_code"], &body["path"]), (&json!(413), &json!("/v1/runs/")));
+    assert!(body["error"].as_str().unwrap().contains("smaller page_size or view=summary"), "{body}");
+    // Both ways lead on, and the runs by themselves are answered.
+    assert_eq!(world.ids("/v1/runs?page_size=1").await.len(), 1);
+    let ids = world.ids("/v1/runs?view=summary").await;
+    assert_eq!(ids.len(), 20);
+    assert_eq!(world.get(&format!("/v1/runs/{}", ids[0])).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_are_bounded() {
+    let world = World::with(&QueryOptions { max_held_bytes: 400_000, ..QueryOptions::default() });
+    for seed in 0..20 {
+        world.add(&sample::run(seed));
+    }
+    let request = || Request::get("/v1/runs").body(Body::empty()).unwrap();
+    let mut unread = Vec::new();
+    let refused = loop {
+        let response = world.router.clone().oneshot(request()).await.unwrap();
+        if response.status() != StatusCode::OK {
+            break response;
+        }
+        unread.push(response);
+        assert!(unread.len() < 100, "nothing bounds them");
+    };
+    assert!(!unread.is_empty());
+    assert_eq!(
+        (refused.status(), &refused.headers()["retry-after"]),
+        (StatusCode::TOO_MANY_REQUESTS, &"1".parse().unwrap())
+    );
+    drop(unread);
+    assert_eq!(world.get("/v1/runs").await.status, StatusCode::OK);
 }
