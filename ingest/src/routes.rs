@@ -269,7 +269,12 @@ fn prefers_minimal(headers: &HeaderMap) -> bool {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split([',', ';']))
-        .any(|preference| preference.trim_ascii().eq_ignore_ascii_case("return=minimal"))
+        .filter_map(|preference| preference.split_once('='))
+        .any(|(name, value)| {
+            // A value may stand in quotes (RFC 7240, section 2).
+            let value = value.trim_ascii().trim_matches('"');
+            name.trim_ascii().eq_ignore_ascii_case("return") && value.eq_ignore_ascii_case("minimal")
+        })
 }
 
 async fn health(State(state): State<IngestState>) -> Response {

@@ -75,7 +75,9 @@ async fn erased_and_live_ids_are_refused() {
 #[tokio::test]
 async fn a_minimal_answer_is_asked_for() {
     let world = World::new();
-    for (status, prefer) in [(201, "return=minimal"), (200, "respond-async, Return=Minimal")] {
+    for (status, prefer) in
+        [(201, "return=minimal"), (200, "respond-async, Return=Minimal"), (200, "return = \"minimal\"; wait=5")]
+    {
         let mut request = post("/v1/runs", with_id(&small(), 3).to_string());
         request.headers_mut().insert("prefer", prefer.parse().unwrap());
         let answer = world.send(request).await;
