@@ -88,7 +88,7 @@ pub enum ReadError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has the directory.
-    #[error("{0} is in use by another process")]
+    #[error("{0} is in use by another process, as a running `agenttracer serve`; stop that first")]
     Locked(PathBuf),
     /// Acknowledged data is damaged or missing: `agenttracer repair` quarantines it.
     #[error("{0}; `agenttracer verify` lists all damage, `agenttracer repair` quarantines it")]

@@ -70,7 +70,11 @@ impl Table {
         let cells = |column: usize| self.rows.iter().filter_map(move |row| row.get(column));
         let widths: Vec<_> =
             (0..columns).map(|column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
-        let is_number = |cell: &String| cell.starts_with(|first: char| first.is_ascii_digit()) || cell == "-";
+        // `12`, `0..12` and `1.5 MiB` are numbers; names of files and times begin with digits and are none.
+        let is_number = |cell: &String| {
+            let first = cell.split(' ').next().unwrap_or_default();
+            cell == "-" || (!first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
+        };
         let right: Vec<_> = (0..columns).map(|column| cells(column).skip(1).all(is_number)).collect();
         let mut text = String::new();
         for row in &self.rows {
@@ -85,6 +89,11 @@ impl Table {
         }
         text
     }
+}
+
+/// How many of something, for people: `1 segment`, `2 segments`.
+pub(crate) fn count(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// A number of bytes for people: `64.0 MiB`.
@@ -109,6 +118,14 @@ mod tests {
         table.row(["a".into(), "5".into()]);
         table.row(["bcdefghi".into(), "12345".into()]);
         assert_eq!(table.render(), "segment    runs\na             5\nbcdefghi  12345\n");
+        let mut table = Table::new(["file", "positions", "bytes"]);
+        table.row(["0001.seg".into(), "0..7".into(), "64.0 MiB".into()]);
+        assert_eq!(table.render(), "file      positions     bytes\n0001.seg       0..7  64.0 MiB\n");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|n| count(n, "batch", "batches")), ["0 batches", "1 batch", "2 batches"]);
     }
 
     #[test]

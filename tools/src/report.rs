@@ -129,10 +129,10 @@ pub(crate) fn print_segments(report: &Report) -> std::io::Result<()> {
     }
     table.print()?;
     output::line(&format!(
-        "\n{} records in {} batches, {} segments, {}; {}",
-        report.records(),
-        report.batches(),
-        report.segments.len(),
+        "\n{} in {}, {}, {}; {}",
+        output::count(report.records(), "record", "records"),
+        output::count(report.batches(), "batch", "batches"),
+        output::count(report.segments.len() as u64, "segment", "segments"),
         output::bytes(report.file_bytes()),
         if report.clean { "closed cleanly" } else { "not closed cleanly" },
     ))?;
