@@ -1,6 +1,7 @@
 //! Contract §5.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -198,6 +199,63 @@ async fn metrics_count_what_happened() {
     assert_eq!(metrics["metrics"]["runs_duplicate_total"], 1, "{metrics}");
 }
 
+/// The value of a gauge in the text of `/metrics`.
+fn gauge(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_engine_s_gauges_stand_on_both_listeners_and_move() {
+    let server = TestServer::boot().await;
+    let read = async || {
+        let ingest = send(server.ingest(Method::GET, "/metrics")).await.expect(200).text();
+        let query = server.get("/metrics").await.expect(200).text();
+        [ingest, query]
+    };
+    for text in read().await {
+        for name in [
+            "agenttracer_log_tail_position",
+            "agenttracer_log_durable_position",
+            "agenttracer_index_lag_positions",
+            "agenttracer_index_hot_runs",
+            "agenttracer_index_hot_bytes",
+            "agenttracer_index_cold_runs",
+            "agenttracer_index_failed_commits",
+            "agenttracer_log_damaged_places",
+        ] {
+            assert_eq!(gauge(&text, name), 0, "{name}");
+        }
+        assert_eq!(gauge(&text, "agenttracer_log_writable"), 1);
+    }
+    for _ in 0..3 {
+        server.store(&full_run()).await;
+    }
+    let texts = read().await;
+    let tail = gauge(&texts[0], "agenttracer_log_tail_position");
+    assert!(tail >= 3 * 2, "a run has a start and an end at least: {tail}");
+    for text in texts {
+        assert_eq!(gauge(&text, "agenttracer_log_tail_position"), tail);
+        assert_eq!(gauge(&text, "agenttracer_log_durable_position"), tail);
+        let (hot, cold) = (gauge(&text, "agenttracer_index_hot_runs"), gauge(&text, "agenttracer_index_cold_runs"));
+        assert!(hot + cold >= 3, "{hot} hot, {cold} cold");
+    }
+    // The indexer commits by itself; then nothing is behind.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let [ingest, query] = read().await;
+        let behind =
+            gauge(&ingest, "agenttracer_index_lag_positions") + gauge(&query, "agenttracer_index_lag_positions");
+        if behind == 0 && gauge(&query, "agenttracer_index_hot_runs") == 0 {
+            assert_eq!(gauge(&query, "agenttracer_index_cold_runs"), 3);
+            assert!(gauge(&query, "agenttracer_index_commits") >= 1);
+            break;
+        }
+        assert!(Instant::now() < deadline, "{query}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn unknown_paths_and_methods_have_their_own_shape() {
     let server = TestServer::boot().await;
@@ -212,7 +270,6 @@ async fn unknown_paths_and_methods_have_their_own_shape() {
 #[tokio::test]
 async fn the_sync_mode_is_named() {
     use agenttracer_storage::SyncMode;
-    use std::time::Duration;
 
     let mode = SyncMode::Interval(Duration::from_millis(20));
     let server = TestServer::boot_with(|config| config.sync = mode).await;
