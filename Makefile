@@ -94,7 +94,7 @@ prove: test prove-rust bench ## the promises at length: 10,000 simulated disks, 
 
 .PHONY: prove-rust
 prove-rust: build
-	export AGENTTRACER_SIM_SEEDS=10000 AGENTTRACER_KILLS=50
+	export AGENTTRACER_PROVE=1 AGENTTRACER_SIM_SEEDS=10000 AGENTTRACER_KILLS=50
 	if cargo nextest --version >/dev/null 2>&1; then
 	  cargo nextest run --locked --workspace --run-ignored all
 	else

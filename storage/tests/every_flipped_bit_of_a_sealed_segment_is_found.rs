@@ -1,5 +1,6 @@
 //! One bit at a time, in every byte of a sealed segment: verification names the file, the offset and a position, and every
-//! batch that the bit does not belong to is still read and scanned.
+//! batch that the bit does not belong to is still read and scanned. With `AGENTTRACER_PROVE` every bit of each byte in turn,
+//! otherwise one.
 
 mod common;
 
@@ -26,8 +27,9 @@ fn every_flipped_bit_of_a_sealed_segment_is_found() {
     let sealed = sim.segments()[1].clone();
     let whole = sim.disk.content(&sealed).unwrap();
     let (first, last) = (stored[0].0, stored.last().unwrap().0);
+    let prove = std::env::var_os("AGENTTRACER_PROVE").is_some();
     for offset in 0..whole.len() {
-        for bit in 0..8 {
+        for bit in (0..8).filter(|bit| prove || *bit == offset as u32 % 8) {
             sim.disk.flip_bit(&sealed, offset, bit);
             let report = sim.verify();
             let named = report.damage.iter().find(|damage| damage.file == sealed);

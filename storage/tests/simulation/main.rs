@@ -23,8 +23,11 @@ const FAILURES_ENOUGH: usize = 10;
 
 fn seeds() -> Range<u64> {
     let Ok(text) = std::env::var("AGENTTRACER_SIM_SEEDS") else { return SEEDS };
-    let range = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
-    range.unwrap_or_else(|| panic!("AGENTTRACER_SIM_SEEDS={text} is not of the form 0..300"))
+    let (from, to) = text.split_once("..").unwrap_or(("0", &text));
+    match (from.parse(), to.parse()) {
+        (Ok(from), Ok(to)) => from..to,
+        _ => panic!("AGENTTRACER_SIM_SEEDS={text} is neither of the form 0..300 nor of the form 300"),
+    }
 }
 
 #[test]
