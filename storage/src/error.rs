@@ -90,8 +90,8 @@ pub enum OpenError {
     /// Another process has the directory.
     #[error("{0} is in use by another process, as a running `agenttracer serve`; stop that first")]
     Locked(PathBuf),
-    /// Acknowledged data is damaged or missing: `agenttracer repair` quarantines it.
-    #[error("{0}; `agenttracer verify` lists all damage, `agenttracer repair` quarantines it")]
+    /// Acknowledged data is damaged or missing. Keep a copy of the directory: no command of this version mends it.
+    #[error("{0}; `agenttracer verify` lists all damage; keep a copy of the directory: a later version will repair it")]
     Damaged(Box<Damage>),
     /// The directory was written by a newer format.
     #[error("{file} has format {found}, this program reads up to {supported}: use a newer agenttracer")]
