@@ -1,14 +1,18 @@
 //! tantivy's files on our [`Disk`], so that the simulated disk stands under the index too.
 //!
 //! *Durability*: a file that was terminated has its bytes on disk, and its name after [`Directory::sync_directory`],
-//! which tantivy calls before it writes `meta.json`. [`Directory::atomic_write`] returns when the new content *and* its
-//! name are durable: tantivy syncs nothing after it, so a commit that returned is there after a crash.
+//! which tantivy calls before it writes `meta.json`. [`Directory::atomic_write`] of `meta.json` returns when the new
+//! content *and* its name are durable: tantivy syncs nothing after it, so a commit that returned is there after a crash.
+//! The list of its files, `.managed.json`, tantivy writes anew before each file that it makes, eight times a commit. Nobody
+//! else reads it, so it is kept in memory until the next of those two calls: each sync of ours makes the log's wait.
+//! *Recovery*: what a crash leaves behind that the list does not name, the next writer removes.
 //!
 //! *Locks* are held in this process only: the lock of the data directory keeps other processes away.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,10 +24,16 @@ use tantivy::directory::{
 };
 use tantivy::{Directory, TantivyError};
 
+/// The file that makes a directory a tantivy index.
+pub(crate) const META: &str = "meta.json";
+/// tantivy's list of the files that it has made.
+pub(crate) const MANAGED: &str = ".managed.json";
 /// How much a file gathers before it is written.
 const BUFFER_LEN: usize = 128 << 10;
 /// What the name of a file ends with that [`Directory::atomic_write`] has not put in its place yet.
 const TEMPORARY: &str = ".tmp";
+/// What the name of a file ends with that no commit ever names: documents that tantivy sorts into their last place.
+const PASSING: &str = ".store.temp";
 /// How long a blocking lock is waited for; tantivy's own directories give up after as long.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -37,32 +47,31 @@ struct Shared {
     watchers: WatchCallbackList,
     held: Mutex<HashSet<PathBuf>>,
     freed: Condvar,
-    /// One replacement at a time, because they share a temporary name.
-    replacing: Mutex<()>,
+    /// New contents of files that are to be replaced with the next sync. Held while files are replaced, because
+    /// replacements share a temporary name.
+    replacements: Mutex<HashMap<PathBuf, Vec<u8>>>,
+    /// Whether a file got its name since the directory was last synced.
+    has_new_names: AtomicBool,
     /// Mappings of files that are there. Each reload of a reader opens all files again; mapped anew, each would fault
     /// all its pages in again.
     mapped: Mutex<HashMap<PathBuf, OwnedBytes>>,
 }
 
 impl DiskDirectory {
-    /// Opens `root`, which is created when it is missing. What a crash left half replaced is removed.
+    /// Opens `root`, which is created when it is missing. Nothing else is changed: it may belong to a running server.
     ///
     /// # Errors
     /// What the disk says.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> io::Result<Self> {
         disk.create_dir_all(root)?;
-        for (name, _) in disk.list(root)? {
-            if name.ends_with(TEMPORARY) {
-                disk.remove(&root.join(name))?;
-            }
-        }
         Ok(Self(Arc::new(Shared {
             disk,
             root: root.to_owned(),
             watchers: WatchCallbackList::default(),
             held: Mutex::default(),
             freed: Condvar::new(),
-            replacing: Mutex::default(),
+            replacements: Mutex::default(),
+            has_new_names: AtomicBool::new(true),
             mapped: Mutex::default(),
         })))
     }
@@ -71,8 +80,19 @@ impl DiskDirectory {
         self.0.root.join(file)
     }
 
+    /// Puts what waits in its place; what cannot be put there goes on waiting.
+    fn replace_all(&self, replacements: &mut HashMap<PathBuf, Vec<u8>>) -> io::Result<()> {
+        while let Some((file, data)) = replacements.iter().next() {
+            self.replace(&self.path(file), data)?;
+            let file = file.clone();
+            replacements.remove(&file);
+        }
+        Ok(())
+    }
+
+    /// Replaces a file; its name is durable after [`sync_names`](Self::sync_names).
     fn replace(&self, path: &Path, data: &[u8]) -> io::Result<()> {
-        let Shared { disk, root, .. } = &*self.0;
+        let disk = &self.0.disk;
         let mut name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
         name.push(TEMPORARY);
         let temporary = path.with_file_name(name);
@@ -87,7 +107,17 @@ impl DiskDirectory {
         file.write_all_at(data, 0)?;
         file.sync_data()?;
         disk.rename(&temporary, path)?;
-        disk.sync_dir(root)
+        self.0.has_new_names.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Makes new names durable. Those that were removed need not be: a file that is back after a crash is a stray.
+    fn sync_names(&self) -> io::Result<()> {
+        let new = &self.0.has_new_names;
+        if new.swap(false, Ordering::SeqCst) {
+            self.0.disk.sync_dir(&self.0.root).inspect_err(|_| new.store(true, Ordering::SeqCst))?;
+        }
+        Ok(())
     }
 }
 
@@ -116,6 +146,7 @@ impl Directory for DiskDirectory {
 
     fn delete(&self, file: &Path) -> Result<(), DeleteError> {
         let path = self.path(file);
+        lock(&self.0.replacements).remove(file);
         self.0.disk.remove(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => DeleteError::FileDoesNotExist(file.to_owned()),
             _ => DeleteError::IoError { io_error: Arc::new(error), filepath: file.to_owned() },
@@ -125,6 +156,9 @@ impl Directory for DiskDirectory {
     }
 
     fn exists(&self, file: &Path) -> Result<bool, OpenReadError> {
+        if lock(&self.0.replacements).contains_key(file) {
+            return Ok(true);
+        }
         self.0.disk.exists(&self.path(file)).map_err(|error| open_read_error(error, file))
     }
 
@@ -134,12 +168,16 @@ impl Directory for DiskDirectory {
             ErrorKind::AlreadyExists => OpenWriteError::FileAlreadyExists(file.to_owned()),
             _ => OpenWriteError::wrap_io_error(error, file.to_owned()),
         })?;
+        self.0.has_new_names.store(true, Ordering::SeqCst);
         let writer = FileWriter { directory: self.0.clone(), path, file: opened, offset: 0, buffer: Vec::new() };
         // tantivy unwraps this buffer and puts its own, small one around; ours is in the writer.
         Ok(BufWriter::new(Box::new(writer)))
     }
 
     fn atomic_read(&self, file: &Path) -> Result<Vec<u8>, OpenReadError> {
+        if let Some(data) = lock(&self.0.replacements).get(file) {
+            return Ok(data.clone());
+        }
         let read = || {
             let opened = self.0.disk.open_read(&self.path(file))?;
             let len = usize::try_from(opened.len()?).map_err(|_| ErrorKind::FileTooLarge)?;
@@ -151,17 +189,23 @@ impl Directory for DiskDirectory {
     }
 
     fn atomic_write(&self, file: &Path, data: &[u8]) -> io::Result<()> {
-        let replacing = lock(&self.0.replacing);
-        self.replace(&self.path(file), data)?;
-        drop(replacing);
-        if file == Path::new("meta.json") {
-            drop(self.0.watchers.broadcast());
+        let mut replacements = lock(&self.0.replacements);
+        if file != Path::new(META) {
+            replacements.insert(file.to_owned(), data.to_vec());
+            return Ok(());
         }
+        // It may name files that only the list says are ours.
+        self.replace_all(&mut replacements)?;
+        self.replace(&self.path(file), data)?;
+        self.sync_names()?;
+        drop(replacements);
+        drop(self.0.watchers.broadcast());
         Ok(())
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        self.0.disk.sync_dir(&self.0.root)
+        self.replace_all(&mut lock(&self.0.replacements))?;
+        self.sync_names()
     }
 
     fn acquire_lock(&self, wanted: &Lock) -> Result<DirectoryLock, LockError> {
@@ -241,7 +285,9 @@ impl Write for FileWriter {
 impl TerminatingWrite for FileWriter {
     fn terminate_ref(&mut self, _: AntiCallToken) -> io::Result<()> {
         self.write_out()?;
-        self.file.sync_data()?;
+        if !self.path.to_string_lossy().ends_with(PASSING) {
+            self.file.sync_data()?;
+        }
         lock(&self.directory.mapped).remove(&self.path);
         Ok(())
     }
@@ -251,7 +297,7 @@ impl TerminatingWrite for FileWriter {
 mod tests {
     use std::sync::mpsc;
 
-    use agenttracer_storage::disk::RealDisk;
+    use agenttracer_storage::disk::{RealDisk, SimDisk};
 
     use super::*;
 
@@ -331,12 +377,42 @@ mod tests {
     }
 
     #[test]
-    fn what_was_half_replaced_is_removed_on_opening() {
-        let (dir, directory) = directory();
-        write(&directory, b"whole");
+    fn opening_leaves_alone_what_a_running_server_may_be_writing() {
+        let (dir, _running) = directory();
         std::fs::write(dir.path().join("index/meta.json.tmp"), "half").unwrap();
         DiskDirectory::open(Arc::new(RealDisk), &dir.path().join("index")).unwrap();
-        assert_eq!(RealDisk.list(&dir.path().join("index")).unwrap(), [(FILE.to_owned(), 5)]);
+        assert_eq!(RealDisk.list(&dir.path().join("index")).unwrap(), [("meta.json.tmp".to_owned(), 4)]);
+    }
+
+    #[test]
+    fn the_list_of_files_is_written_with_the_next_sync_and_read_before() {
+        let (dir, directory) = directory();
+        let list = Path::new(MANAGED);
+        let on_disk = || std::fs::read(dir.path().join("index").join(list)).unwrap_or_default();
+        for content in [&b"[]"[..], b"[1]"] {
+            directory.atomic_write(list, content).unwrap();
+            assert_eq!(on_disk(), b"");
+            assert_eq!(directory.clone().atomic_read(list).unwrap(), content);
+            assert!(directory.exists(list).unwrap());
+        }
+        directory.sync_directory().unwrap();
+        assert_eq!(on_disk(), b"[1]");
+        directory.atomic_write(list, b"[1, 2]").unwrap();
+        directory.atomic_write(Path::new(META), b"{}").unwrap();
+        assert_eq!(on_disk(), b"[1, 2]", "what is committed never stands beside an older list");
+        assert_eq!(directory.atomic_read(list).unwrap(), b"[1, 2]");
+    }
+
+    #[test]
+    fn the_list_of_files_waits_on_when_it_cannot_be_written() {
+        let disk = SimDisk::new(1);
+        let directory = DiskDirectory::open(Arc::new(disk.clone()), Path::new("/index")).unwrap();
+        directory.atomic_write(Path::new(MANAGED), b"[1]").unwrap();
+        disk.set_capacity(Some(0));
+        assert_eq!(directory.sync_directory().unwrap_err().kind(), ErrorKind::StorageFull);
+        disk.set_capacity(None);
+        directory.sync_directory().unwrap();
+        assert_eq!(disk.restart().content(&Path::new("/index").join(MANAGED)).unwrap(), b"[1]");
     }
 
     #[test]

@@ -15,9 +15,7 @@ use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyError};
 use crate::checkpoint::Checkpoint;
 use crate::cold::{self, ColdRun, Fields, SCHEMA_VERSION};
 use crate::{DiskDirectory, IndexError, Options};
-
-/// The file that makes a directory a tantivy index.
-const META: &str = "meta.json";
+use crate::directory::{MANAGED, META};
 
 /// The index directory.
 #[derive(Clone)]
@@ -106,6 +104,7 @@ impl Store {
         // A segment of this size is not merged again: rewriting it would take longer than it saves.
         policy.set_max_docs_before_merge(1_500_000);
         policy.set_del_docs_ratio_before_merge(0.3);
+        self.remove_strays(index).map_err(|error| self.error(&error))?;
         writer.set_merge_policy(Box::new(policy));
         Ok(writer)
     }
@@ -164,6 +163,23 @@ impl Store {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) if is_failure(&error) => Err(Unusable::Failed(self.error(&error))),
             Ok(Err(error)) => Err(Unusable::Damaged(error.to_string())),
+    /// Removes the files that a crash left and that tantivy does not know of. The writer of `index` writes nothing yet.
+    fn remove_strays(&self, index: &tantivy::Index) -> tantivy::Result<()> {
+        // The files first: one that comes into being meanwhile was listed by tantivy before.
+        let files = self.disk.list(&self.dir)?;
+        let mut known = index.directory().list_managed_files();
+        // Should the list be older than the index, it must not cost a segment.
+        known.extend(index.load_metas()?.list_segment_files());
+        known.extend([META, MANAGED].map(PathBuf::from));
+        for (name, _) in files {
+            if !known.contains(Path::new(&name)) {
+                tracing::info!(name, "removing a file that no commit names");
+                self.disk.remove(&self.dir.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
             Err(_) => Err(Unusable::Damaged("tantivy panicked".to_owned())),
         }
     }
