@@ -18,6 +18,9 @@ const VERSION: u8 = 1;
 /// Far more than any run can need; a damaged length is not believed.
 const LIMIT_BYTES: usize = 16 << 20;
 
+/// More batches than a run can have, so that a damaged count takes no memory.
+const MAX_BATCHES: usize = 1 << 22;
+
 fn config() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<LIMIT_BYTES>()
 }
@@ -51,7 +54,7 @@ struct StoredRun<'a> {
 }
 
 /// `count` positions, each `step` after the one before it (the first stride begins at position 0).
-#[derive(Encode, BorrowDecode)]
+#[derive(Clone, Encode, BorrowDecode)]
 struct Stride {
     step: u64,
     count: u32,
@@ -127,7 +130,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RunSummary, IndexError> {
             Some(FailureSummary { failure_type: FailureType::from_tag(tag)?, failure_code: code.into() })
         })
         .collect::<Option<Vec<_>>>();
-    let batches = load_positions(&stored.batches).ok_or_else(|| damaged("positions overflow"))?;
+    let batches = load_positions(&stored.batches).ok_or_else(|| damaged("impossible positions"))?;
     if batches.is_empty() {
         return Err(damaged("a run without a batch"));
     }
@@ -175,7 +178,9 @@ fn store_positions(positions: &[Position]) -> Vec<Stride> {
 }
 
 fn load_positions(strides: &[Stride]) -> Option<Vec<Position>> {
-    let mut positions = Vec::with_capacity(strides.len());
+    // Before memory is taken for what may be a damaged count.
+    let count: u64 = strides.iter().map(|stride| u64::from(stride.count)).sum();
+    let mut positions = Vec::with_capacity(usize::try_from(count).ok().filter(|count| *count <= MAX_BATCHES)?);
     let mut last: u64 = 0;
     for stride in strides {
         for _ in 0..stride.count {
@@ -253,6 +258,15 @@ mod tests {
         live.batches = (100..40_100).map(Position::new).collect();
         assert!(encode(&live).len() < before + 16);
         assert_eq!(decode(&encode(&live)).unwrap().batches.len(), 40_000);
+    }
+
+    #[test]
+    fn an_impossible_count_of_batches_is_an_error_before_it_takes_memory() {
+        let stride = |step, count| Stride { step, count };
+        assert_eq!(load_positions(&[stride(0, 1), stride(3, 2)]).unwrap(), [0, 3, 6].map(Position::new));
+        assert_eq!(load_positions(&[stride(0, u32::MAX)]), None);
+        assert_eq!(load_positions(&vec![stride(1, 1 << 21); 3]), None);
+        assert_eq!(load_positions(&[stride(u64::MAX, 2)]), None);
     }
 
     #[test]
