@@ -57,7 +57,10 @@ pub struct Recovery {
     pub tail: Position,
     /// The torn tail that was cut off, if there was one.
     pub cut: Option<Cut>,
-    /// Damage that does not stop the log: in sealed segments, of footers, of one manifest slot.
+    /// A manifest slot that was not valid, as a power loss while it is written leaves it. The other one sufficed, and it
+    /// was written anew: nothing is damaged any more.
+    pub rewritten: Option<Damage>,
+    /// Damage that does not stop the log: in sealed segments and of footers.
     pub damage: Vec<Damage>,
 }
 
@@ -82,6 +85,9 @@ impl std::fmt::Display for Recovery {
         write!(f, "{how}: {} sealed segments, tail at position {}, epoch {}", self.segments, self.tail, self.epoch)?;
         if let Some(cut) = &self.cut {
             write!(f, "; cut a torn tail of {} bytes at offset {} of {}", cut.bytes, cut.offset, cut.file.display())?;
+        }
+        if let Some(rewritten) = &self.rewritten {
+            write!(f, "; wrote {} anew: {}", rewritten.file.display(), rewritten.what)?;
         }
         for damage in &self.damage {
             write!(f, "; damage: {damage}")?;
@@ -138,8 +144,9 @@ pub(crate) fn recover(env: &Env, known_durable: Position) -> Result<Opened, Open
         return Err(OpenError::Damaged(Box::new(damage)));
     };
     let slot = manifest.slot.clone();
-    let mut damage = found.bad;
-    damage.retain(|damage| damage.offsets.end > 0);
+    // An empty one is that of a log which was never started again, and not worth a word.
+    let rewritten = found.bad.into_iter().find(|bad| bad.offsets.end > 0);
+    let mut damage = Vec::new();
     for entry in &slot.segments {
         damage.extend(check_listed(env, slot.log_id, entry, files.remove(&entry.first))?);
     }
@@ -197,8 +204,16 @@ pub(crate) fn recover(env: &Env, known_durable: Position) -> Result<Opened, Open
     let next = Slot { epoch: slot.epoch + 1, floor: tail, clean: false, segments, ..slot };
     write_manifest(env, &mut manifest, next).map_err(at(&env.dir))?;
     let (writer, table) = begin(env, &manifest.slot, tail, resumed)?;
-    let recovery =
-        Recovery { created: false, clean, epoch: manifest.slot.epoch, segments: table.sealed.len(), tail, cut, damage };
+    let recovery = Recovery {
+        created: false,
+        clean,
+        epoch: manifest.slot.epoch,
+        segments: table.sealed.len(),
+        tail,
+        cut,
+        rewritten,
+        damage,
+    };
     Ok(Opened { manifest, table, writer, recovery })
 }
 
@@ -223,6 +238,7 @@ fn create(env: &Env) -> Result<Opened, OpenError> {
         damage: Vec::new(),
     };
     Ok(Opened { manifest, table, writer, recovery })
+        rewritten: None,
 }
 
 /// The table of an open log, with `resumed` or a new segment as the active one.

@@ -155,9 +155,11 @@ fn one_manifest_slot_is_enough_and_none_is_not() {
         sim.disk.flip_bit(&manifest(slot), 100, 1);
         let (log, recovery) = sim.open().unwrap();
         assert_eq!(log.tail(), Position::new(batches), "{slot}");
-        assert_eq!(recovery.damage[0].file, manifest(slot));
-        log.close().unwrap();
-        assert!(sim.verify().is_sound(), "the next starts write it again");
+        assert_eq!(recovery.rewritten.as_ref().map(|rewritten| &rewritten.file), Some(&manifest(slot)));
+        assert!(recovery.to_string().contains(&format!("wrote {} anew", manifest(slot).display())), "{recovery}");
+        assert_eq!((&recovery.damage[..], &log.damage()[..]), (&[][..], &[][..]), "it is whole again");
+        drop(log);
+        assert!(sim.verify().is_sound(), "it was written at once");
     }
     let (sim, batches) = three_segments();
     sim.disk.flip_bit(&manifest("a"), 100, 1);
