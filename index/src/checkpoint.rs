@@ -1,6 +1,7 @@
 use std::fmt;
 
 use agenttracer_model::Position;
+use uuid::Uuid;
 
 use crate::cold::SCHEMA_VERSION;
 
@@ -13,26 +14,32 @@ use crate::cold::SCHEMA_VERSION;
 pub(crate) struct Checkpoint {
     /// The version of all that is derived.
     pub(crate) version: u32,
+    /// The id of the log that it was derived from.
+    pub(crate) log: Uuid,
     /// The next position to be read from the log.
     pub(crate) next: Position,
 }
 
 impl Checkpoint {
-    /// This program's checkpoint at `next`.
-    pub(crate) fn at(next: Position) -> Self {
-        Self { version: SCHEMA_VERSION, next }
+    /// This program's checkpoint at `next` of the log `log`.
+    pub(crate) fn at(log: Uuid, next: Position) -> Self {
+        Self { version: SCHEMA_VERSION, log, next }
     }
 
     /// Reads a payload; `None` when it is not one.
     pub(crate) fn parse(payload: &str) -> Option<Self> {
         let word = |key: &str| payload.split_ascii_whitespace().find_map(|word| word.strip_prefix(key));
-        Some(Self { version: word("version=")?.parse().ok()?, next: Position::new(word("next=")?.parse().ok()?) })
+        Some(Self {
+            version: word("version=")?.parse().ok()?,
+            log: word("log=")?.parse().ok()?,
+            next: Position::new(word("next=")?.parse().ok()?),
+        })
     }
 }
 
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "version={} next={}", self.version, self.next)
+        write!(f, "version={} log={} next={}", self.version, self.log, self.next)
     }
 }
 
@@ -42,11 +49,14 @@ mod tests {
 
     #[test]
     fn it_reads_what_it_wrote_and_what_a_later_program_wrote() {
-        let checkpoint = Checkpoint::at(Position::new(42));
+        let log = Uuid::from_u128(7);
+        let checkpoint = Checkpoint::at(log, Position::new(42));
         assert_eq!(Checkpoint::parse(&checkpoint.to_string()), Some(checkpoint));
-        let later = Checkpoint::parse("version=9 rollup=7.delta next=43").unwrap();
-        assert_eq!((later.version, later.next), (9, Position::new(43)));
-        assert_eq!(Checkpoint::parse("version=1"), None);
+        let later = Checkpoint::parse(&format!("version=9 rollup=7.delta log={log} next=43")).unwrap();
+        assert_eq!((later.version, later.log, later.next), (9, log, Position::new(43)));
+        for incomplete in ["version=1 next=43", "version=2 log=7 next=43", &format!("version=2 log={log}")] {
+            assert_eq!(Checkpoint::parse(incomplete), None, "{incomplete}");
+        }
         assert_eq!(Checkpoint::parse(""), None);
     }
 }

@@ -22,7 +22,7 @@ use crate::walk::run_key;
 use crate::{IndexError, RunSummary, stored};
 
 /// The version of everything that is derived and kept in `index/`. Another one on disk means a rebuild.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
 
 /// The fields of a run's document. The name of each in the schema is the name of the field here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

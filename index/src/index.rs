@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use agenttracer_model::Position;
 use agenttracer_storage::disk::{Clock, Disk};
-use agenttracer_storage::{Damage, Log};
+use agenttracer_storage::{Damage, KnownDurable, Log};
 use crossbeam_channel::Sender;
 use tantivy::Searcher;
 use uuid::Uuid;
@@ -22,14 +22,14 @@ use crate::{IndexError, Options, Snapshot};
 /// requests, which until then look unknown ids up on disk.
 const FILL_AT_ONCE: u64 = 1_000_000;
 
-/// The position up to which the index holds acknowledged, durable data, without opening all of it: what a log must
-/// have. `ZERO` when there is no index, or none that can be read: it is derived data and proves nothing then.
+/// The position up to which the index holds acknowledged, durable data, and of which log, without opening all of it: what
+/// that log must have. `None` when there is no index, or none that can be read: it is derived data and proves nothing then.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn known_durable(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Position, IndexError> {
+pub fn known_durable(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Option<KnownDurable>, IndexError> {
     let checkpoint = Store::new(Arc::clone(disk), dir).checkpoint()?;
-    Ok(checkpoint.map_or(Position::ZERO, |checkpoint| checkpoint.next))
+    Ok(checkpoint.map(|checkpoint| KnownDurable { log: checkpoint.log, below: checkpoint.next }))
 }
 
 /// The files of the index in `dir` whose checksum does not hold; reads all of them. Delete `index/` to have it rebuilt.
@@ -99,7 +99,7 @@ struct Threads {
 
 impl Index {
     /// Opens the index in `dir` (`DATA_DIR/index`) and brings it up to the log's tail, from the checkpoint, or from the
-    /// beginning when there is no index, a damaged one or one of another version. Then follows `commits`.
+    /// beginning when there is no index, a damaged one, one of another version or of another log. Then follows `commits`.
     ///
     /// Commits that arrive meanwhile wait in the channel. Damage that the log names is passed over, counted and
     /// reported by [`status`](Self::status).
@@ -116,7 +116,7 @@ impl Index {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, IndexError> {
         let store = Store::new(disk, dir);
-        let opened = match store.open(&options)? {
+        let opened = match store.open(log.id(), &options)? {
             Ok(opened) => opened,
             Err(reason) => {
                 tracing::info!(dir = %dir.display(), reason, "the index is rebuilt from the log");

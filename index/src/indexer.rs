@@ -157,7 +157,8 @@ impl Indexer {
         let retries = self.retry_at.is_some();
         let (checkpoint, closing) = {
             let inner = self.projection.lock();
-            (Checkpoint::at(inner.held_at.map_or(frozen.position, |held| held.min(frozen.position))), inner.closing)
+            let covered = inner.held_at.map_or(frozen.position, |held| held.min(frozen.position));
+            (Checkpoint::at(self.log.id(), covered), inner.closing)
         };
         let writer = match &mut self.writer {
             Some(writer) => writer,

@@ -11,11 +11,12 @@ use tantivy::directory::Directory;
 use tantivy::directory::error::OpenReadError;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyError};
+use uuid::Uuid;
 
 use crate::checkpoint::Checkpoint;
 use crate::cold::{self, ColdRun, Fields, SCHEMA_VERSION};
-use crate::{DiskDirectory, IndexError, Options};
 use crate::directory::{MANAGED, META};
+use crate::{DiskDirectory, IndexError, Options};
 
 /// The index directory.
 #[derive(Clone)]
@@ -53,25 +54,30 @@ impl Store {
         }
     }
 
-    /// Opens the index; `None` when there is none, or none that this version can use, and why.
-    pub(crate) fn open(&self, options: &Options) -> Result<Result<Opened, String>, IndexError> {
+    /// Opens the index of the log with the id `log`; why not, when there is none, or none that can be used for it.
+    pub(crate) fn open(&self, log: Uuid, options: &Options) -> Result<Result<Opened, String>, IndexError> {
         if !self.exists()? {
             return Ok(Err("there is none".to_owned()));
         }
-        match self.guard(|| self.open_as_it_is(options)) {
+        match self.guard(|| self.open_as_it_is(log, options)) {
             Ok(opened) => Ok(opened),
             Err(Unusable::Damaged(what)) => Ok(Err(what)),
             Err(Unusable::Failed(error)) => Err(error),
         }
     }
 
-    fn open_as_it_is(&self, options: &Options) -> tantivy::Result<Result<Opened, String>> {
+    fn open_as_it_is(&self, log: Uuid, options: &Options) -> tantivy::Result<Result<Opened, String>> {
         let (schema, fields) = cold::schema();
         let index = tantivy::Index::open(self.directory()?)?;
         let payload = index.load_metas()?.payload.unwrap_or_default();
-        let Some(checkpoint) = Checkpoint::parse(&payload) else { return Ok(Err("it was never committed".to_owned())) };
+        let Some(checkpoint) = Checkpoint::parse(&payload) else {
+            return Ok(Err("no commit says what it covers".to_owned()));
+        };
         if checkpoint.version != SCHEMA_VERSION || index.schema() != schema || *index.settings() != cold::settings() {
             return Ok(Err(format!("it has version {}, this program writes {SCHEMA_VERSION}", checkpoint.version)));
+        }
+        if checkpoint.log != log {
+            return Ok(Err("it belongs to another log".to_owned()));
         }
         let reader = self.reader(&index, options)?;
         Ok(Ok(Opened { index, reader, fields, next: checkpoint.next }))
@@ -98,13 +104,13 @@ impl Store {
             .num_merge_threads(1)
             .build();
         let writer = index.writer_with_options(writer).map_err(|error| self.error(&error))?;
+        self.remove_strays(index).map_err(|error| self.error(&error))?;
         let mut policy = LogMergePolicy::default();
         policy.set_min_num_segments(8);
         policy.set_min_layer_size(5_000);
         // A segment of this size is not merged again: rewriting it would take longer than it saves.
         policy.set_max_docs_before_merge(1_500_000);
         policy.set_del_docs_ratio_before_merge(0.3);
-        self.remove_strays(index).map_err(|error| self.error(&error))?;
         writer.set_merge_policy(Box::new(policy));
         Ok(writer)
     }
@@ -157,12 +163,6 @@ impl Store {
         self.disk.sync_dir(&self.dir)
     }
 
-    /// Calls tantivy, which answers some damage with a panic.
-    fn guard<T>(&self, call: impl FnOnce() -> tantivy::Result<T>) -> Result<T, Unusable> {
-        match catch_unwind(AssertUnwindSafe(call)) {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) if is_failure(&error) => Err(Unusable::Failed(self.error(&error))),
-            Ok(Err(error)) => Err(Unusable::Damaged(error.to_string())),
     /// Removes the files that a crash left and that tantivy does not know of. The writer of `index` writes nothing yet.
     fn remove_strays(&self, index: &tantivy::Index) -> tantivy::Result<()> {
         // The files first: one that comes into being meanwhile was listed by tantivy before.
@@ -180,6 +180,12 @@ impl Store {
         Ok(())
     }
 
+    /// Calls tantivy, which answers some damage with a panic.
+    fn guard<T>(&self, call: impl FnOnce() -> tantivy::Result<T>) -> Result<T, Unusable> {
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) if is_failure(&error) => Err(Unusable::Failed(self.error(&error))),
+            Ok(Err(error)) => Err(Unusable::Damaged(error.to_string())),
             Err(_) => Err(Unusable::Damaged("tantivy panicked".to_owned())),
         }
     }

@@ -48,13 +48,13 @@ pub struct Check {
 }
 
 impl Checker {
-    /// Opens the index in `dir`. `Err` with the reason when there is none that this program would use: the next start
+    /// Opens the index in `dir` of the log with the id `log`. `Err` with the reason when there is none that this program would use: the next start
     /// makes it anew.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Result<Self, String>, IndexError> {
-        let opened = match Store::new(disk, dir).open(&Options::default())? {
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path, log: Uuid) -> Result<Result<Self, String>, IndexError> {
+        let opened = match Store::new(disk, dir).open(log, &Options::default())? {
             Ok(opened) => opened,
             Err(reason) => return Ok(Err(reason)),
         };

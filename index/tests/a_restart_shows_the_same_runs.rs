@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use agenttracer_index::{Index, IndexError, Options, RunSummary, damaged_files, known_durable};
 use agenttracer_model::{Position, sample};
-use agenttracer_storage::Log;
 use agenttracer_storage::disk::{Disk, RealDisk, SimDisk};
 use agenttracer_storage::record;
+use agenttracer_storage::{KnownDurable, Log};
 use support::{NOW, TestLog, all, open, open_with, options, wait_until};
 use tantivy::DocAddress;
 use uuid::Uuid;
@@ -54,13 +54,14 @@ fn after_a_clean_stop_nothing_is_replayed() {
     let index = open(&disk(), dir.path(), &log, no_commits()).unwrap();
     log.append_samples(0..300);
     let before = all(&index.snapshot());
-    assert_eq!(known_durable(&disk(), dir.path()).unwrap(), Position::ZERO);
+    assert_eq!(known_durable(&disk(), dir.path()).unwrap(), None);
     index.close().unwrap();
     index.close().unwrap();
     assert!(index.commit_now().is_ok(), "there is nothing left to commit");
     drop(index);
 
-    assert_eq!(known_durable(&disk(), dir.path()).unwrap(), log.tail());
+    let known = KnownDurable { log: log.id(), below: log.tail() };
+    assert_eq!(known_durable(&disk(), dir.path()).unwrap(), Some(known));
     assert_eq!(damaged_files(&disk(), dir.path()).unwrap(), Vec::<std::path::PathBuf>::new());
     let index = open(&disk(), dir.path(), &log, no_commits()).unwrap();
     let status = index.status();
@@ -127,8 +128,8 @@ fn a_damaged_index_or_one_of_another_version_is_rebuilt() {
             "another version",
             Box::new(|| {
                 let text = std::fs::read_to_string(&meta).unwrap();
-                assert!(text.contains("version=1 "));
-                std::fs::write(&meta, text.replace("version=1 ", "version=999 ")).unwrap();
+                assert!(text.contains("version=2 "));
+                std::fs::write(&meta, text.replace("version=2 ", "version=999 ")).unwrap();
             }),
         ),
         ("cut metadata", Box::new(|| std::fs::write(&meta, "{\"segments\": [").unwrap())),
@@ -143,7 +144,8 @@ fn a_damaged_index_or_one_of_another_version_is_rebuilt() {
     ];
     for (what, harm) in harms {
         harm();
-        assert!(known_durable(&disk(), dir.path()).unwrap() <= log.tail(), "{what}");
+        let known = known_durable(&disk(), dir.path()).unwrap();
+        assert!(known.is_none_or(|known| known.log == log.id() && known.below == log.tail()), "{what}");
         let mut replayed = Position::ZERO;
         let index = open_with(&disk(), dir.path(), &log, options(), &mut |progress| replayed = progress.position)
             .unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -166,11 +168,34 @@ fn an_index_ahead_of_its_log_is_refused() {
     log.append_samples(0..10);
     index.close().unwrap();
     drop(index);
-    let error = open(&disk(), dir.path(), &TestLog::new(), options()).err().unwrap();
+    let error = open(&disk(), dir.path(), &log.emptied(), options()).err().unwrap();
     assert!(
         matches!(error, IndexError::AheadOfLog { checkpoint, tail: Position::ZERO } if checkpoint == log.tail()),
         "{error}"
     );
+}
+
+#[test]
+fn an_index_of_another_log_is_thrown_away_and_made_anew() {
+    let (dir, log, other) = (tempfile::tempdir().unwrap(), TestLog::new(), TestLog::new());
+    let index = open(&disk(), dir.path(), &log, options()).unwrap();
+    log.append_samples(0..30);
+    index.close().unwrap();
+    drop(index);
+
+    // The other log is longer, so that only its id tells that the index covers nothing of it.
+    other.append_samples(100..200);
+    let index = open(&disk(), dir.path(), &other, options()).unwrap();
+    assert_eq!(all(&index.snapshot()), model(&other));
+    index.close().unwrap();
+    let known = KnownDurable { log: other.id(), below: other.tail() };
+    assert_eq!(known_durable(&disk(), dir.path()).unwrap(), Some(known));
+    drop(index);
+
+    // And shorter ones are not taken for logs that lost something.
+    let index = open(&disk(), dir.path(), &log, options()).unwrap();
+    assert_eq!(all(&index.snapshot()), model(&log));
+    index.close().unwrap();
 }
 
 #[test]
@@ -201,12 +226,12 @@ fn a_commit_never_covers_what_a_power_loss_could_take() {
     wait_until("a second failed commit", || index.status().failed_commits > 1);
     let status = index.status();
     assert_eq!((status.commits, status.cold_docs, status.hot_runs), (0, 0, 50));
-    assert_eq!(known_durable(&disk(), dir.path()).unwrap(), Position::ZERO);
+    assert_eq!(known_durable(&disk(), dir.path()).unwrap(), None);
     assert_eq!(all(&index.snapshot()).len(), 50, "they are visible all the same");
 
     log.sync_fails.store(false, Ordering::SeqCst);
     wait_until("a commit", || index.status().cold_docs == 50);
-    assert!(known_durable(&disk(), dir.path()).unwrap() <= log.durable());
+    assert!(known_durable(&disk(), dir.path()).unwrap().unwrap().below <= log.durable());
     index.close().unwrap();
 }
 
@@ -229,7 +254,7 @@ fn a_power_loss_at_any_disk_call_leaves_an_index_that_opens_and_is_right() {
         drop(index);
 
         let after: Arc<dyn Disk> = Arc::new(sim.restart());
-        let known = known_durable(&after, dir).unwrap();
+        let known = known_durable(&after, dir).unwrap().expect("the first commit returned").below;
         assert!(safe <= known && known <= log.tail(), "seed {seed}: {known}");
         let index = open(&after, dir, &log, options()).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         assert_eq!(all(&index.snapshot()), model(&log), "seed {seed}");

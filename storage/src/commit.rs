@@ -23,7 +23,7 @@ use crate::manifest::Manifest;
 use crate::recovery::{begin_segment, no_segment, recover, write_manifest};
 use crate::segment::{NewFrame, Sealed, Table, Writer};
 use crate::view::{View, is_full, lock};
-use crate::{AppendError, Committed, Follower, Payload, StoredBatch, SyncMode, Ticket};
+use crate::{AppendError, Committed, Follower, KnownDurable, Payload, StoredBatch, SyncMode, Ticket};
 
 /// How long the log waits before it reopens after a failure, at first and at most.
 const REOPEN_MS: std::ops::RangeInclusive<u64> = 50..=5000;
@@ -331,7 +331,8 @@ impl Committer {
     fn reopen(&mut self) {
         let seen = self.view.tail();
         let backoff_ms = self.poison.as_ref().map_or(0, |poison| poison.backoff_ms * 2).min(*REOPEN_MS.end());
-        let opened = match recover(&self.view.env, self.view.durable()) {
+        let durable = KnownDurable { log: self.manifest.slot.log_id, below: self.view.durable() };
+        let opened = match recover(&self.view.env, Some(durable)) {
             Ok(opened) => opened,
             Err(error) => return self.poison(&error.to_string(), backoff_ms),
         };

@@ -49,4 +49,4 @@ pub use error::{AppendError, Damage, OpenError, ReadError, SubmitError};
 pub use log::{Batch, Committed, Follower, Health, Log, Payload, StoredBatch, SyncMode, Ticket};
 pub use memory::MemoryLog;
 pub use recovery::{Cut, Recovery};
-pub use segmented::{Options, ResolveOnCommit, SegmentedLog};
+pub use segmented::{KnownDurable, Options, ResolveOnCommit, SegmentedLog};

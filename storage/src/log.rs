@@ -10,12 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agenttracer_model::{Position, Timestamp};
+use uuid::Uuid;
 
 use crate::disk::Mapping;
 use crate::{AppendError, Damage, ReadError, SubmitError};
 
 /// An append-only sequence of batches.
 pub trait Log: Send + Sync + 'static {
+    /// Which log it is, the same at each start: whatever is derived from a log names it, and counts for no other one.
+    fn id(&self) -> Uuid;
+
     /// Queues `batch`. `ticket` is called exactly once: by the follower with the batch's first position when it is
     /// durable, or by the log with an error. When this returns an error, nothing was queued and the ticket is dropped.
     fn submit(&self, batch: Batch, ticket: Ticket) -> Result<(), SubmitError>;

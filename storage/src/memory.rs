@@ -4,6 +4,7 @@ use std::thread::JoinHandle;
 
 use agenttracer_model::Position;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use uuid::Uuid;
 
 use crate::{
     AppendError, Batch, Committed, Damage, Follower, Health, Log, Payload, ReadError, StoredBatch, SubmitError,
@@ -22,6 +23,7 @@ const MAX_PAYLOAD: usize = 16 << 20;
 /// It keeps the contract of [`Log`] but for durability, and can be told to [refuse](Self::refuse) batches and to
 /// [hold](Self::hold) them back, so that tests can look at the moments in between.
 pub struct MemoryLog {
+    id: Uuid,
     shared: Arc<Shared>,
     queue: Mutex<Option<Sender<(Batch, Ticket)>>>,
     thread: Option<JoinHandle<()>>,
@@ -48,7 +50,7 @@ impl MemoryLog {
                 move || commit(&shared, &waiting, follower)
             })
             .expect("a thread can be started");
-        Self { shared, queue: Mutex::new(Some(queue)), thread: Some(thread) }
+        Self { id: Uuid::new_v4(), shared, queue: Mutex::new(Some(queue)), thread: Some(thread) }
     }
 
     /// Answers every further batch with this error, or takes batches again.
@@ -120,6 +122,10 @@ impl Shared {
 }
 
 impl Log for MemoryLog {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
     fn submit(&self, batch: Batch, ticket: Ticket) -> Result<(), SubmitError> {
         assert!(batch.records > 0, "a batch holds at least one record");
         if let Some(refusal) = *lock(&self.shared.refusal) {

@@ -26,7 +26,7 @@ use crate::prepare::Prepared;
 use crate::segment::{
     self, Active, Sealed, SegmentFile, Source, Span, Table, Walker, Writer, load_footer, read_footer, seal,
 };
-use crate::segmented::Options;
+use crate::segmented::{KnownDurable, Options};
 use crate::{Damage, OpenError};
 
 /// How much is read, written or zeroed in one go.
@@ -126,19 +126,21 @@ pub(crate) struct Scan {
 }
 
 /// Opens the log in `env.dir`, or makes a new one.
-pub(crate) fn recover(env: &Env, known_durable: Position) -> Result<Opened, OpenError> {
+pub(crate) fn recover(env: &Env, known_durable: Option<KnownDurable>) -> Result<Opened, OpenError> {
     let disk = &*env.disk;
     env.prepared.forget();
     let found = Manifest::read(disk, &env.dir)?;
     let mut files = list_segments(disk, &env.log_dir)?;
     let Some(mut manifest) = found.manifest else {
-        if files.is_empty() && known_durable == Position::ZERO {
+        // Whichever log a checkpoint here speaks of, it is gone.
+        let gone = known_durable.map_or(Position::ZERO, |known| known.below);
+        if files.is_empty() && gone == Position::ZERO {
             return create(env);
         }
         let damage = found.bad.into_iter().next().unwrap_or_else(|| Damage {
             file: env.dir.join("manifest.a"),
             offsets: 0..0,
-            positions: Position::ZERO..known_durable,
+            positions: Position::ZERO..gone,
             what: "the manifest is missing".to_owned(),
         });
         return Err(OpenError::Damaged(Box::new(damage)));
@@ -151,7 +153,8 @@ pub(crate) fn recover(env: &Env, known_durable: Position) -> Result<Opened, Open
         damage.extend(check_listed(env, slot.log_id, entry, files.remove(&entry.first))?);
     }
     let mut segments = slot.segments.clone();
-    let known = known_durable.max(slot.floor).max(slot.sealed_end());
+    let told = known_durable.filter(|known| known.log == slot.log_id).map_or(Position::ZERO, |known| known.below);
+    let known = told.max(slot.floor).max(slot.sealed_end());
     let unlisted = files.split_off(&slot.sealed_end());
     for (first, bytes) in files {
         damage.push(Damage {
@@ -235,10 +238,10 @@ fn create(env: &Env) -> Result<Opened, OpenError> {
         segments: 0,
         tail: Position::ZERO,
         cut: None,
+        rewritten: None,
         damage: Vec::new(),
     };
     Ok(Opened { manifest, table, writer, recovery })
-        rewritten: None,
 }
 
 /// The table of an open log, with `resumed` or a new segment as the active one.

@@ -35,8 +35,8 @@ pub struct Options {
     pub queue_batches: usize,
     /// How many bytes of payloads may wait, unless one batch alone is longer. Default: 64 MiB.
     pub queue_bytes: usize,
-    /// Everything below this is known to be durable: the position that the index has committed. Default: 0.
-    pub known_durable: Position,
+    /// What the index has committed: so much the log must hold. Default: nothing.
+    pub known_durable: Option<KnownDurable>,
     /// The id of the log, if there is none yet. Default: random.
     pub new_log_id: Uuid,
 }
@@ -49,10 +49,19 @@ impl Default for Options {
             max_group_bytes: 1 << 20,
             queue_batches: 8192,
             queue_bytes: 64 << 20,
-            known_durable: Position::ZERO,
+            known_durable: None,
             new_log_id: Uuid::new_v4(),
         }
     }
+}
+
+/// What a checkpoint beside the log says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownDurable {
+    /// The [id](Log::id) of the log. About another log it says nothing, and is not heeded.
+    pub log: Uuid,
+    /// Every batch below was durable.
+    pub below: Position,
 }
 
 /// A log in segments on a [`Disk`].
@@ -60,6 +69,7 @@ impl Default for Options {
 /// Dropping it without [`close`](Self::close) is safe: batches that wait are still committed, but the next start is an
 /// unclean one, which begins another segment.
 pub struct SegmentedLog {
+    id: Uuid,
     view: Arc<View>,
     max_payload_bytes: usize,
     sender: RwLock<Option<Sender<Message>>>,
@@ -142,7 +152,7 @@ impl SegmentedLog {
         let prepared = Prepared::new(disk.clone(), log_dir.clone(), options.segment_bytes);
         let env = Env { disk, clock, dir: dir.to_owned(), log_dir, options, prepared };
         let opened = recover(&env, known_durable)?;
-        let recovery = opened.recovery;
+        let (id, recovery) = (opened.manifest.slot.log_id, opened.recovery);
         tracing::info!(%recovery, "the log is open");
         let (nudge, nudges) = bounded(1);
         let view = Arc::new(View::new(env, nudge, opened.table, recovery.tail, recovery.damage.clone()));
@@ -153,6 +163,7 @@ impl SegmentedLog {
         let committer =
             Committer::new(view.clone(), queue.clone(), follower, opened.manifest, opened.writer, held_lock.clone());
         let log = Self {
+            id,
             view,
             max_payload_bytes,
             sender: RwLock::new(Some(sender)),
@@ -222,6 +233,10 @@ impl SegmentedLog {
 }
 
 impl Log for SegmentedLog {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
     fn submit(&self, batch: Batch, ticket: Ticket) -> Result<(), SubmitError> {
         assert!(batch.records > 0, "a batch has at least one record");
         if !self.view.is_writable() {

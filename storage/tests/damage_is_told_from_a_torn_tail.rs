@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use agenttracer_model::Position;
 use agenttracer_storage::disk::Disk;
-use agenttracer_storage::{Damage, Log, OpenError};
+use agenttracer_storage::{Damage, KnownDurable, Log, OpenError};
 use common::{Dir, SIM_DIR, Sim, payload};
+use uuid::Uuid;
 
 /// A log of three sealed segments and an active one, not closed; batch i is `payload(i, 900)` with one record.
 fn three_segments() -> (Sim, u64) {
@@ -39,6 +40,11 @@ fn refused(sim: &Sim) -> Damage {
         }
         other => panic!("{other}"),
     }
+}
+
+/// What an index of this log would say.
+fn known(sim: &Sim, below: u64) -> Option<KnownDurable> {
+    Some(KnownDurable { log: sim.options.new_log_id, below: Position::new(below) })
 }
 
 fn manifest(slot: &str) -> PathBuf {
@@ -109,14 +115,14 @@ fn a_damaged_last_group_is_refused_when_a_checkpoint_knows_that_it_was_durable()
     let active = sim.segments()[3].clone();
     let end = sim.disk.content(&active).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
     sim.disk.flip_bit(&active, end, 0);
-    sim.options.known_durable = Position::new(batches);
+    sim.options.known_durable = known(&sim, batches);
     let error = sim.open().err().expect("opening must refuse");
     assert!(
         matches!(&error, OpenError::Damaged(damage) if damage.positions == (Position::new(batches - 1)..Position::new(batches))),
         "{error}"
     );
     // Nobody knows more than that: it may be a group that was never acknowledged.
-    sim.options.known_durable = Position::new(batches - 1);
+    sim.options.known_durable = known(&sim, batches - 1);
     let (log, recovery) = sim.open().unwrap();
     assert!(recovery.cut.is_some());
     assert_eq!(log.tail(), Position::new(batches - 1));
@@ -125,12 +131,21 @@ fn a_damaged_last_group_is_refused_when_a_checkpoint_knows_that_it_was_durable()
 #[test]
 fn a_log_that_ends_before_its_checkpoint_is_refused() {
     let (mut sim, batches) = three_segments();
-    sim.options.known_durable = Position::new(batches + 1);
+    sim.options.known_durable = known(&sim, batches + 1);
     assert!(
         matches!(sim.open(), Err(OpenError::Damaged(damage)) if damage.positions.end == Position::new(batches + 1))
     );
     let empty = Sim { disk: Sim::new(1, 1).disk, ..sim };
     assert!(matches!(empty.open(), Err(OpenError::Damaged(_))));
+}
+
+#[test]
+fn the_checkpoint_of_another_log_is_no_evidence() {
+    let (mut sim, batches) = three_segments();
+    let below = Position::new(batches + 1);
+    sim.options.known_durable = Some(KnownDurable { log: Uuid::from_u128(8), below });
+    let (log, _) = sim.open().unwrap();
+    assert_eq!((log.id(), log.tail()), (sim.options.new_log_id, Position::new(batches)));
 }
 
 #[test]

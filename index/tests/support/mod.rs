@@ -23,6 +23,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
 
 /// A log whose follower can be changed, whose durability can lag, and whose batches can be damaged.
 pub(crate) struct TestLog {
+    id: Uuid,
     inner: MemoryLog,
     follower: Arc<Mutex<Option<CommitFollower>>>,
     /// Durable is the tail when false.
@@ -46,8 +47,18 @@ impl Follower for Relay {
 
 impl TestLog {
     pub(crate) fn new() -> Arc<Self> {
+        Self::with_id(Uuid::new_v4())
+    }
+
+    /// What is left of this log when all of its batches are lost.
+    pub(crate) fn emptied(&self) -> Arc<Self> {
+        Self::with_id(self.id)
+    }
+
+    fn with_id(id: Uuid) -> Arc<Self> {
         let follower = Arc::new(Mutex::new(None));
         Arc::new(Self {
+            id,
             inner: MemoryLog::new(Relay(Arc::clone(&follower))),
             follower,
             lags: AtomicBool::new(false),
@@ -105,6 +116,9 @@ impl TestLog {
 }
 
 impl Log for TestLog {
+    fn id(&self) -> Uuid {
+        self.id
+    }
     fn submit(&self, batch: Batch, ticket: Ticket) -> Result<(), SubmitError> {
         self.inner.submit(batch, ticket)
     }

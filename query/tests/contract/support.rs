@@ -18,6 +18,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
+use uuid::Uuid;
 
 /// When the server took everything in.
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
@@ -152,6 +153,9 @@ impl TestLog {
 }
 
 impl Log for TestLog {
+    fn id(&self) -> Uuid {
+        self.inner.id()
+    }
     fn submit(&self, batch: Batch, ticket: Ticket) -> Result<(), SubmitError> {
         self.inner.submit(batch, ticket)
     }

@@ -8,7 +8,8 @@ use agenttracer_model::{Position, Timestamp};
 use agenttracer_storage::disk::sim::Call;
 use agenttracer_storage::disk::{SimClock, SimDisk};
 use agenttracer_storage::{
-    AppendError, Health, Log, OpenError, Options, ReadError, Recovery, SegmentedLog, SubmitError, SyncMode,
+    AppendError, Health, KnownDurable, Log, OpenError, Options, ReadError, Recovery, SegmentedLog, SubmitError,
+    SyncMode,
 };
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
@@ -116,7 +117,7 @@ impl Story {
             max_group_bytes: *[4 << 10, 16 << 10, 1 << 20].choose(&mut dice).unwrap(),
             queue_batches: *[4, 64].choose(&mut dice).unwrap(),
             queue_bytes: 64 << 10,
-            known_durable: Position::ZERO,
+            known_durable: None,
             new_log_id: Uuid::from_u128(u128::from(seed)),
         };
         Self {
@@ -155,7 +156,8 @@ impl Story {
     }
 
     pub(crate) fn open(&self, given: &Given) -> Result<(Arc<SegmentedLog>, Recovery), OpenError> {
-        let options = Options { known_durable: self.checkpoint, ..self.options.clone() };
+        let known_durable = KnownDurable { log: self.options.new_log_id, below: self.checkpoint };
+        let options = Options { known_durable: Some(known_durable), ..self.options.clone() };
         let (disk, clock) = (Arc::new(self.disk.clone()), Arc::new(self.clock.clone()));
         SegmentedLog::open_stepped(disk, clock, Path::new(DIR), options, Box::new(given.clone()))
     }

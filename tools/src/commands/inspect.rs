@@ -23,7 +23,7 @@ pub(crate) struct Inspect {
 struct InspectJson {
     #[serde(flatten)]
     log: LogJson,
-    /// The next position that the index would read; 0 when there is none.
+    /// The next position that the index would read; 0 when there is none of this log.
     index_checkpoint: u64,
     damage: Vec<DamageJson>,
 }
@@ -33,7 +33,8 @@ impl Inspect {
         let dir = self.data_dir.existing()?;
         let disk = DataDir::disk();
         let found = inspect(&*disk, dir)?;
-        let index_checkpoint = known_durable(&disk, &DataDir::index(dir))?.get();
+        let known = known_durable(&disk, &DataDir::index(dir))?.filter(|known| Some(known.log) == found.log_id);
+        let index_checkpoint = known.map_or(0, |known| known.below.get());
         if self.json {
             let damage = found.damage.iter().map(DamageJson::from).collect();
             output::json(&InspectJson { log: LogJson::from(&found), index_checkpoint, damage })?;

@@ -113,9 +113,12 @@ impl std::ops::Deref for IndexOutcome {
 
 impl Both {
     fn open(disk: Arc<dyn Disk>, dir: &Path) -> anyhow::Result<Self> {
-        let records = inspect(&*disk, dir)?.records();
-        let checker = Checker::open(disk, &DataDir::index(dir))?;
-        Ok(Self { checker, failed: None, progress: Progress::of_records(records, "verified") })
+        let log = inspect(&*disk, dir)?;
+        let checker = match log.log_id {
+            Some(id) => Checker::open(disk, &DataDir::index(dir), id)?,
+            None => Err("no file says which log this is".to_owned()),
+        };
+        Ok(Self { checker, failed: None, progress: Progress::of_records(log.records(), "verified") })
     }
 
     fn finish(self, disk: Arc<dyn Disk>, dir: &Path) -> anyhow::Result<IndexOutcome> {
