@@ -64,8 +64,8 @@ fn page(addresses: &Addresses, sync_mode: &str) -> String {
 </style>
 <h1>AgentTracer</h1>
 <p><span class="state">Running</span> · version {version} · sync mode <code>{sync_mode}</code></p>
-<p>This version has no dashboard yet: it will stand here. Until then the answers are JSON, and the command line and
-<code>curl</code> read them well.</p>
+<p>This version has no dashboard yet: it will stand here. Until then the answers are JSON: follow the links, or ask with
+<code>curl</code>.</p>
 <section>
 <h2>Ask</h2>
 <table>
