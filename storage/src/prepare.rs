@@ -23,11 +23,20 @@ pub(crate) struct Prepared {
     log_dir: PathBuf,
     segment_bytes: u64,
     ready: Mutex<bool>,
+    /// Held while the reserve is made or given back. Not the lock of the spare: a commit that begins a segment must not wait
+    /// for a reserve.
+    reserve: Mutex<()>,
 }
 
 impl Prepared {
     pub(crate) fn new(disk: Arc<dyn Disk>, log_dir: PathBuf, segment_bytes: u64) -> Self {
-        Self { disk, log_dir, segment_bytes: align_block(segment_bytes), ready: Mutex::new(false) }
+        Self {
+            disk,
+            log_dir,
+            segment_bytes: align_block(segment_bytes),
+            ready: Mutex::new(false),
+            reserve: Mutex::new(()),
+        }
     }
 
     /// Makes sure that a spare is there. `StorageFull` when there is no space for it, `Interrupted` when `give_up` said so.
@@ -42,13 +51,13 @@ impl Prepared {
 
     /// Makes sure that the reserve is there. Errors as for [`ensure_spare`](Self::ensure_spare).
     pub(crate) fn ensure_reserve(&self, give_up: &dyn Fn() -> bool) -> io::Result<()> {
-        let _guard = self.lock();
+        let _guard = self.reserve.lock().unwrap_or_else(PoisonError::into_inner);
         self.prepare("reserve", give_up)
     }
 
     /// Gives the reserve back to the file system; whether there was one.
     pub(crate) fn release_reserve(&self) -> io::Result<bool> {
-        let _guard = self.lock();
+        let _guard = self.reserve.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.log_dir.join("reserve");
         if !self.disk.exists(&path)? {
             return Ok(false);
@@ -128,5 +137,35 @@ impl Prepared {
 
     fn lock(&self) -> MutexGuard<'_, bool> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SimDisk;
+
+    #[test]
+    fn a_segment_is_begun_while_the_reserve_is_still_being_made() {
+        let disk = Arc::new(SimDisk::new(1));
+        let dir = Path::new("/log");
+        disk.create_dir_all(dir).unwrap();
+        let prepared = Prepared::new(disk.clone(), dir.to_owned(), 16 << 10);
+        prepared.ensure_spare(&|| false).unwrap();
+        let (taken, took) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let prepared = &prepared;
+            // Asked once, in the middle of making it.
+            let in_between = || {
+                let taken = taken.clone();
+                scope.spawn(move || taken.send(prepared.take(&dir.join("1.seg"), &[7; 4096]).map(|(_, len)| len)));
+                assert_eq!(took.recv_timeout(std::time::Duration::from_secs(30)).unwrap().unwrap(), 16 << 10);
+                false
+            };
+            prepared.ensure_reserve(&in_between).unwrap();
+        });
+        let files: Vec<_> = disk.list(dir).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(files, ["1.seg", "reserve"]);
+        assert!(prepared.release_reserve().unwrap() && !prepared.release_reserve().unwrap());
     }
 }
