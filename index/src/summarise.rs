@@ -106,8 +106,7 @@ pub(crate) fn of_whole(batch: &StoredBatch, names: &mut Names) -> Result<Option<
         return Ok(None);
     }
     steps.sort_unstable_by(|a, b| operation(a).cmp(&operation(b)));
-    // Without numbers from the client only steps of one operation can be attempts of each other; then the metadata
-    // must be decoded, which takes longer than all the rest.
+    // Without numbers from the client only steps of one operation can be attempts of each other.
     if steps.iter().any(|step| step.attempt.is_some() || step.retry_of.is_some())
         || steps.windows(2).any(|pair| operation(&pair[0]) == operation(&pair[1]))
     {
@@ -140,7 +139,10 @@ fn retry_count(steps: &[StepRef<'_>], unsuccessful: &[Uuid]) -> Result<u32, Deco
                 did_not_succeed: step.status == StepStatus::Failed || unsuccessful.contains(&step.step_id),
                 attempt: step.attempt,
                 retry_of: step.retry_of,
-                metadata_attempt: metadata_attempt(&step.metadata.decode()?),
+                metadata_attempt: match step.metadata.mentions("attempt") {
+                    true => metadata_attempt(&step.metadata.decode()?),
+                    false => None,
+                },
             })
         })
         .collect::<Result<Vec<_>, DecodeError>>()?;

@@ -30,6 +30,12 @@ impl MetadataRef<'_> {
         self.0.is_empty()
     }
 
+    /// Whether `text` stands anywhere in it, as a key or in a value: told without decoding, so that who looks for a rare
+    /// key need not decode what cannot have it.
+    pub fn mentions(&self, text: &str) -> bool {
+        self.0.windows(text.len().max(1)).any(|window| window == text.as_bytes())
+    }
+
     /// Decodes it.
     ///
     /// # Errors
