@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::HashMap;
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{Process, agenttracer, files, get, id, offline, run, serve, stderr, stdout, store};
@@ -245,26 +246,61 @@ async fn acknowledged_data_that_is_damaged_stops_the_start_with_code_two() {
 async fn verify_holds_the_index_to_the_log() {
     let client = reqwest::Client::new();
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    for dir in &dirs {
-        let process = Process::start(dir.path());
+    let store_20 = async |dir: &Path| {
+        let process = Process::start(dir);
         for _ in 0..20 {
             store(&client, &process, &run()).await;
         }
         assert!(process.stop().status.success());
+    };
+    store_20(dirs[0].path()).await;
+    // Two lives of one log: as many runs in each, the first 20 the same, the others not.
+    copy(dirs[0].path(), dirs[1].path());
+    for dir in &dirs {
+        store_20(dir.path()).await;
     }
     let index = dirs[0].path().join("index");
     std::fs::rename(&index, dirs[0].path().join("kept")).unwrap();
     let absent = offline("verify", dirs[0].path(), &[]);
     assert_eq!(absent.status.code(), Some(0), "an index that is not there is made anew: {}", stdout(&absent));
-    // As many runs, but others.
     std::fs::rename(dirs[1].path().join("index"), &index).unwrap();
     let output = offline("verify", dirs[0].path(), &["--json"]);
     assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["index"]["differences"], 20, "{report}");
-    assert_eq!((&report["sound"], &report["runs"]), (&Value::Bool(false), &Value::from(0)));
+    assert_eq!((&report["sound"], &report["runs"]), (&Value::Bool(false), &Value::from(20)));
     let rebuild = offline("rebuild", dirs[0].path(), &[]);
     assert_eq!(rebuild.status.code(), Some(0), "{}", stderr(&rebuild));
     let output = offline("verify", dirs[0].path(), &[]);
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+}
+
+/// Copies a directory and what is in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_index_of_another_log_proves_nothing() {
+    let client = reqwest::Client::new();
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    for dir in &dirs {
+        let process = Process::start(dir.path());
+        store(&client, &process, &run()).await;
+        assert!(process.stop().status.success());
+    }
+    let index = dirs[0].path().join("index");
+    std::fs::remove_dir_all(&index).unwrap();
+    std::fs::rename(dirs[1].path().join("index"), &index).unwrap();
+    let output = offline("verify", dirs[0].path(), &["--json"]);
+    assert_eq!(output.status.code(), Some(0), "it is made anew: {}{}", stdout(&output), stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["index"]["absent"], "it belongs to another log", "{report}");
 }
