@@ -15,6 +15,7 @@ fn codec(criterion: &mut Criterion) {
         .map(|run| {
             let batch = record::encode_run(run, AT);
             StoredBatch {
+                kind: batch.kind,
                 position: Position::ZERO,
                 records: batch.records,
                 time: AT,

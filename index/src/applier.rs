@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use agenttracer_model::Position;
 use agenttracer_storage::record::{self, DecodeError, Records};
-use agenttracer_storage::{AppendError, Committed, Damage, Follower, Log, ReadError, StoredBatch};
+use agenttracer_storage::{AppendError, BatchKind, Committed, Damage, Follower, Log, ReadError, StoredBatch};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use crate::names::Names;
@@ -180,6 +180,9 @@ impl Applier {
 
     /// Applies one batch: the same state whether it is applied once or again.
     fn apply(&mut self, inner: &mut Inner, batch: &StoredBatch) -> Result<(), Fault> {
+        if batch.kind != BatchKind::Run {
+            return Ok(());
+        }
         let records = Records::of(batch)?;
         let found = inner.find(records.run_id)?;
         match &found {

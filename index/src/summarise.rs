@@ -221,6 +221,7 @@ mod tests {
     fn batch_of(run: &Run) -> StoredBatch {
         let batch = encode_run(run, Timestamp::from_micros(1_790_000_000_000_000));
         StoredBatch {
+            kind: batch.kind,
             position: Position::new(70),
             records: batch.records,
             time: batch.time,

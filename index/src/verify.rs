@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agenttracer_model::{Position, RunBatch};
-use agenttracer_storage::StoredBatch;
 use agenttracer_storage::disk::Disk;
 use agenttracer_storage::record::{self, Records};
+use agenttracer_storage::{BatchKind, StoredBatch};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocAddress, DocSet, Searcher, TERMINATED};
 use uuid::Uuid;
@@ -73,6 +73,9 @@ impl Checker {
     /// # Errors
     /// When the index cannot be read.
     pub fn batch(&mut self, batch: &StoredBatch) -> Result<(), IndexError> {
+        if batch.kind != BatchKind::Run {
+            return Ok(());
+        }
         if batch.position >= self.next {
             self.check.behind += 1;
             return Ok(());

@@ -23,7 +23,7 @@ use crate::manifest::Manifest;
 use crate::recovery::{begin_segment, no_segment, recover, write_manifest};
 use crate::segment::{NewFrame, Sealed, Table, Writer};
 use crate::view::{View, is_full, lock};
-use crate::{AppendError, Committed, Follower, KnownDurable, Payload, StoredBatch, SyncMode, Ticket};
+use crate::{AppendError, BatchKind, Committed, Follower, KnownDurable, Payload, StoredBatch, SyncMode, Ticket};
 
 /// How long the log waits before it reopens after a failure, at first and at most.
 const REOPEN_MS: std::ops::RangeInclusive<u64> = 50..=5000;
@@ -39,6 +39,7 @@ pub(crate) enum Message {
 
 /// A batch that waits.
 pub(crate) struct Submission {
+    pub(crate) kind: BatchKind,
     pub(crate) payload: Arc<[u8]>,
     pub(crate) payload_crc: u32,
     pub(crate) records: u32,
@@ -235,6 +236,7 @@ impl Committer {
         writer.begin();
         for batch in &self.group {
             writer.add(&NewFrame {
+                kind: batch.kind,
                 payload: &batch.payload,
                 payload_crc: batch.payload_crc,
                 records: batch.records,
@@ -258,8 +260,8 @@ impl Committer {
             }
         }
         let mut committed = Vec::with_capacity(self.group.len());
-        for Submission { payload, records, time, ticket, .. } in self.group.drain(..) {
-            let batch = StoredBatch { position, records, time, payload: Payload::Memory(payload) };
+        for Submission { kind, payload, records, time, ticket, .. } in self.group.drain(..) {
+            let batch = StoredBatch { kind, position, records, time, payload: Payload::Memory(payload) };
             position = batch.end();
             committed.push(Committed { batch, ticket });
         }

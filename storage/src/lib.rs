@@ -5,7 +5,7 @@
 //!
 //! use agenttracer_model::{Position, Timestamp};
 //! use agenttracer_storage::disk::{RealDisk, SystemClock};
-//! use agenttracer_storage::{Batch, Log, Options, ResolveOnCommit, SegmentedLog};
+//! use agenttracer_storage::{Batch, BatchKind, Log, Options, ResolveOnCommit, SegmentedLog};
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # let dir = dir.path();
@@ -14,7 +14,8 @@
 //! let (log, recovery) = SegmentedLog::open(disk, clock, dir, options, Box::new(ResolveOnCommit))?;
 //! println!("{recovery}");
 //!
-//! let batch = Batch { payload: b"encoded records".to_vec(), records: 3, time: Timestamp::from_micros(0) };
+//! let payload = b"encoded records".to_vec();
+//! let batch = Batch { kind: BatchKind::Run, payload, records: 3, time: Timestamp::from_micros(0) };
 //! let (answer, answered) = mpsc::channel();
 //! log.submit(batch, Box::new(move |outcome| drop(answer.send(outcome))))?;
 //! let position = answered.recv()??; // durable now
@@ -34,6 +35,7 @@ pub mod disk;
 mod error;
 pub mod format;
 mod log;
+pub mod log_record;
 mod manifest;
 mod memory;
 mod mmap;
@@ -46,7 +48,7 @@ pub mod verify;
 mod view;
 
 pub use error::{AppendError, Damage, OpenError, ReadError, SubmitError};
-pub use log::{Batch, Committed, Follower, Health, Log, Payload, StoredBatch, SyncMode, Ticket};
+pub use log::{Batch, BatchKind, Committed, Follower, Health, Log, Payload, StoredBatch, SyncMode, Ticket};
 pub use memory::MemoryLog;
 pub use recovery::{Cut, Recovery};
 pub use segmented::{KnownDurable, Options, ResolveOnCommit, SegmentedLog};

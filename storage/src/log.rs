@@ -81,9 +81,20 @@ pub enum Health {
     Closed,
 }
 
-/// Records to be appended together: the encoded records of one run (see [`crate::record`]).
+/// What the records of a batch are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BatchKind {
+    /// One run: see [`crate::record`].
+    Run,
+    /// The log itself, as what was erased from it: see [`crate::log_record`].
+    Log,
+}
+
+/// Records to be appended together: the encoded records of one run, or of the log itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
+    /// What they are about.
+    pub kind: BatchKind,
     /// The encoded records.
     pub payload: Vec<u8>,
     /// How many records there are; at least 1.
@@ -113,6 +124,8 @@ pub trait Follower: Send {
 /// A batch as it was read.
 #[derive(Clone)]
 pub struct StoredBatch {
+    /// What its records are about.
+    pub kind: BatchKind,
     /// The position of its first record.
     pub position: Position,
     /// How many records it has.

@@ -91,6 +91,7 @@ fn commit(shared: &Shared, waiting: &Receiver<(Batch, Ticket)>, mut follower: im
                 .chain(waiting.try_iter().take(GROUP - 1))
                 .map(|(batch, ticket)| {
                     let batch = StoredBatch {
+                        kind: batch.kind,
                         position: end(&batches),
                         records: batch.records,
                         time: batch.time,
@@ -192,6 +193,8 @@ impl Log for MemoryLog {
 mod tests {
     use agenttracer_model::Timestamp;
 
+    use crate::BatchKind;
+
     use super::*;
 
     struct Resolve;
@@ -205,7 +208,7 @@ mod tests {
     }
 
     fn batch() -> Batch {
-        Batch { payload: vec![1], records: 1, time: Timestamp::default() }
+        Batch { kind: BatchKind::Run, payload: vec![1], records: 1, time: Timestamp::default() }
     }
 
     #[test]

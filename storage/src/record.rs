@@ -36,11 +36,12 @@ use agenttracer_model::{Digest, Position, Timestamp};
 use uuid::Uuid;
 
 pub use decode::{Records, decode};
+pub(crate) use decode::{all, take};
 pub use encode::{encode_events, encode_run};
 pub use metadata::MetadataRef;
 
 /// The id of the one codec that is written: the stored structs of version 1 in [`CONFIG`].
-const CODEC: u8 = 1;
+pub(crate) const CODEC: u8 = 1;
 
 /// The bytes of a payload before its first record.
 const HEAD_LEN: usize = 26;
@@ -52,10 +53,10 @@ const WHOLE: u8 = 1;
 const TIMED: u8 = 0x80;
 
 /// The schema version of every body that is written.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// The one configuration of bincode. The limit is the largest frame: no container can claim more.
-const CONFIG: bincode::config::Configuration<
+pub(crate) const CONFIG: bincode::config::Configuration<
     bincode::config::LittleEndian,
     bincode::config::Varint,
     bincode::config::Limit<{ 16 << 20 }>,

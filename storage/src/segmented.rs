@@ -262,8 +262,8 @@ impl Log for SegmentedLog {
         }
         // Here and not on the commit thread: submitters run side by side.
         let payload_crc = crc32fast::hash(&batch.payload);
-        let Batch { payload, records, time } = batch;
-        let submission = Submission { payload: payload.into(), payload_crc, records, time, ticket };
+        let Batch { kind, payload, records, time } = batch;
+        let submission = Submission { kind, payload: payload.into(), payload_crc, records, time, ticket };
         // Held while sending: `close` takes the sender away, and then the queue really ends.
         let sender = self.sender.read().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = sender.as_ref() else { return refuse(SubmitError::Closed) };

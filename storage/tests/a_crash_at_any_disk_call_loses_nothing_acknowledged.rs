@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agenttracer_model::{Position, Timestamp};
 use agenttracer_storage::disk::{SimClock, SimDisk};
-use agenttracer_storage::{Batch, Log, OpenError, Options, ResolveOnCommit, SegmentedLog, SyncMode};
+use agenttracer_storage::{Batch, BatchKind, Log, OpenError, Options, ResolveOnCommit, SegmentedLog, SyncMode};
 
 const BATCHES: u8 = 24;
 const FATES: u64 = 12;
@@ -20,7 +20,12 @@ fn open(disk: &SimDisk, sync: SyncMode) -> Result<Arc<SegmentedLog>, OpenError> 
 }
 
 fn batch(number: u8) -> Batch {
-    Batch { payload: vec![number; 100 + usize::from(number) * 50], records: 1, time: Timestamp::default() }
+    Batch {
+        kind: BatchKind::Run,
+        payload: vec![number; 100 + usize::from(number) * 50],
+        records: 1,
+        time: Timestamp::default(),
+    }
 }
 
 /// Appends as long as the disk works. Returns how many batches were acknowledged and are durable as far as the log

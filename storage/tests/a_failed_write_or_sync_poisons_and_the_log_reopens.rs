@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use agenttracer_model::Position;
 use agenttracer_storage::disk::sim::Call;
-use agenttracer_storage::{AppendError, Batch, Committed, Follower, Health, Log, SegmentedLog, SubmitError, SyncMode};
+use agenttracer_storage::{
+    AppendError, Batch, BatchKind, Committed, Follower, Health, Log, SegmentedLog, SubmitError, SyncMode,
+};
 use common::{SIM_DIR, Sim, payload, submit};
 
 /// Remembers what it was given.
@@ -38,7 +40,7 @@ impl Recorder {
 }
 
 fn refused(log: &SegmentedLog) -> SubmitError {
-    let batch = Batch { payload: vec![1], records: 1, time: Default::default() };
+    let batch = Batch { kind: BatchKind::Run, payload: vec![1], records: 1, time: Default::default() };
     log.submit(batch, Box::new(|_| panic!("a refused batch has no answer"))).unwrap_err()
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use agenttracer_model::Timestamp;
 use agenttracer_storage::disk::{SimClock, SimDisk};
-use agenttracer_storage::{Batch, Log, OpenError, Options, ResolveOnCommit, SegmentedLog};
+use agenttracer_storage::{Batch, BatchKind, Log, OpenError, Options, ResolveOnCommit, SegmentedLog};
 
 const SEGMENT: &str = "/data/log/00000000000000000000.seg";
 
@@ -22,7 +22,7 @@ fn two_groups() -> SimDisk {
     let disk = SimDisk::new(1);
     let log = open(&disk).unwrap();
     for byte in [1, 2] {
-        let batch = Batch { payload: vec![byte; 100], records: 1, time: Timestamp::default() };
+        let batch = Batch { kind: BatchKind::Run, payload: vec![byte; 100], records: 1, time: Timestamp::default() };
         log.submit(batch, Box::new(|outcome| assert!(outcome.is_ok()))).unwrap();
         log.step();
     }

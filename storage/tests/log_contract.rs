@@ -8,8 +8,8 @@ use std::time::Duration;
 use agenttracer_model::{Position, Timestamp};
 use agenttracer_storage::disk::{RealDisk, SystemClock};
 use agenttracer_storage::{
-    AppendError, Batch, Committed, Follower, Health, Log, MemoryLog, Options, ReadError, SegmentedLog, StoredBatch,
-    SubmitError, SyncMode, Ticket,
+    AppendError, Batch, BatchKind, Committed, Follower, Health, Log, MemoryLog, Options, ReadError, SegmentedLog,
+    StoredBatch, SubmitError, SyncMode, Ticket,
 };
 
 /// A fresh, empty log under test, and what must outlive it.
@@ -106,7 +106,12 @@ fn position(number: u64) -> Position {
 fn batch(seed: u32, records: u32) -> Batch {
     let len = 1 + seed as usize * 37 % 5000;
     let payload = (0..len).map(|at| (seed as usize * 31 + at * 7) as u8).collect();
-    Batch { payload, records, time: Timestamp::from_micros(1_763_800_000_000_000 + i64::from(seed)) }
+    Batch {
+        kind: BatchKind::Run,
+        payload,
+        records,
+        time: Timestamp::from_micros(1_763_800_000_000_000 + i64::from(seed)),
+    }
 }
 
 fn assert_same(read: &StoredBatch, sent: &Batch) {
@@ -299,7 +304,7 @@ fn everything_committed_is_durable_after_a_sync(open: Open) {
 
 fn a_batch_larger_than_a_frame_is_refused(open: Open) {
     let Subject { log, .. } = &open(Box::<Keep>::default());
-    let huge = Batch { payload: vec![0; (16 << 20) + 1], records: 1, time: Timestamp::default() };
+    let huge = Batch { kind: BatchKind::Run, payload: vec![0; (16 << 20) + 1], records: 1, time: Timestamp::default() };
     assert_eq!(log.submit(huge, Box::new(|_| panic!("it was refused"))), Err(SubmitError::TooLarge));
     assert_eq!(append(&**log, batch(1, 1)), Position::ZERO);
 }

@@ -47,7 +47,12 @@ fn what_many_threads_append_is_there_once_and_at_once() {
         assert!(dir.segments().len() > 5, "segments rotate");
         log.close().unwrap();
         let refused = log.submit(
-            agenttracer_storage::Batch { payload: vec![1], records: 1, time: Default::default() },
+            agenttracer_storage::Batch {
+                kind: agenttracer_storage::BatchKind::Run,
+                payload: vec![1],
+                records: 1,
+                time: Default::default(),
+            },
             Box::new(|_| {}),
         );
         assert_eq!(refused, Err(SubmitError::Closed));

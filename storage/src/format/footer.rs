@@ -292,7 +292,7 @@ mod tests {
             records: 2,
             raw_bytes: 8,
             chain: 5,
-            encoding: FrameHeader::ENCODING,
+            encoding: FrameHeader::encoding_of(crate::BatchKind::Run),
         };
         footer.add(&header, 77, 4096);
         header.first = Position::new(12);

@@ -1,6 +1,7 @@
 use agenttracer_model::{Position, Timestamp};
 
 use super::{align8, array_at, crc_from, put, u32_at, u64_at};
+use crate::BatchKind;
 
 /// The length of a frame header.
 pub const FRAME_HEADER_BYTES: usize = 72;
@@ -9,6 +10,7 @@ pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"ATF1");
 const KIND_RUN_RECORDS: u8 = 1;
+const KIND_LOG_RECORDS: u8 = 4;
 const CODEC_BINCODE_2: u8 = 1;
 const COMPRESSION_NONE: u8 = 0;
 
@@ -28,7 +30,7 @@ const COMPRESSION_NONE: u8 = 0;
 /// | 56 | 4 | number of records |
 /// | 60 | 4 | length of the payload before compression |
 /// | 64 | 4 | chain: the CRC field of the frame before it, the seed in the first one |
-/// | 68 | 1 | kind: 1 records of a run |
+/// | 68 | 1 | kind: 1 records of a run, 4 records of the log itself |
 /// | 69 | 1 | codec: 1 bincode 2, see `docs/format.md` |
 /// | 70 | 1 | compression: 0 none |
 /// | 71 | 1 | flags: 0 |
@@ -59,8 +61,14 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// What the frames have that this program writes: records of a run, bincode, not compressed.
-    pub const ENCODING: [u8; 4] = [KIND_RUN_RECORDS, CODEC_BINCODE_2, COMPRESSION_NONE, 0];
+    /// What a frame of one batch has: its kind, bincode, not compressed, no flags.
+    pub const fn encoding_of(kind: BatchKind) -> [u8; 4] {
+        let kind = match kind {
+            BatchKind::Run => KIND_RUN_RECORDS,
+            BatchKind::Log => KIND_LOG_RECORDS,
+        };
+        [kind, CODEC_BINCODE_2, COMPRESSION_NONE, 0]
+    }
 
     /// The position after the last record.
     pub fn end(&self) -> Position {
@@ -125,9 +133,14 @@ impl FrameHeader {
         (sized && counted).then_some((header, crc))
     }
 
-    /// Whether this program can read the payload.
-    pub fn is_readable(&self) -> bool {
-        self.encoding == Self::ENCODING && self.raw_bytes as usize == self.payload_bytes()
+    /// The kind of the one batch that the payload is; `None` when this program cannot read it as one.
+    pub fn batch_kind(&self) -> Option<BatchKind> {
+        let kind = match self.encoding {
+            [KIND_RUN_RECORDS, CODEC_BINCODE_2, COMPRESSION_NONE, 0] => BatchKind::Run,
+            [KIND_LOG_RECORDS, CODEC_BINCODE_2, COMPRESSION_NONE, 0] => BatchKind::Log,
+            _ => return None,
+        };
+        (self.raw_bytes as usize == self.payload_bytes()).then_some(kind)
     }
 }
 
@@ -147,7 +160,7 @@ mod tests {
             records: 7,
             raw_bytes: 28,
             chain: 0xfeed,
-            encoding: FrameHeader::ENCODING,
+            encoding: FrameHeader::encoding_of(BatchKind::Run),
         }
     }
 
@@ -158,6 +171,18 @@ mod tests {
         assert_eq!(FrameHeader::decode(11, &bytes), Some((header(), crc)));
         assert_eq!(header().end(), Position::new(12));
         assert_eq!(header().stride(), 104);
+    }
+
+    #[test]
+    fn the_kind_of_a_batch_is_read_back_and_no_other_encoding_is_taken_for_one() {
+        for kind in [BatchKind::Run, BatchKind::Log] {
+            let header = FrameHeader { encoding: FrameHeader::encoding_of(kind), ..header() };
+            assert_eq!(header.batch_kind(), Some(kind));
+            assert_eq!(FrameHeader { raw_bytes: 29, ..header }.batch_kind(), None);
+        }
+        for encoding in [[0, 1, 0, 0], [5, 1, 0, 0], [1, 2, 0, 0], [1, 1, 9, 0], [4, 1, 0, 1]] {
+            assert_eq!(FrameHeader { encoding, ..header() }.batch_kind(), None, "{encoding:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::stored::{
     Id, Kind, StoredDecision, StoredFailure, StoredRunEnded, StoredRunStarted, StoredSignal, StoredStep,
 };
 use super::{CODEC, CONFIG, DecodeError, HEAD_LEN, MetadataRef, RecordRef, StepRef, TIMED, VERSION, WHOLE};
-use crate::StoredBatch;
+use crate::{BatchKind, StoredBatch};
 
 /// Decodes a whole batch into owned events.
 ///
@@ -78,6 +78,10 @@ impl<'a> Records<'a> {
     /// # Errors
     /// As for [`decode`].
     pub fn of(batch: &'a StoredBatch) -> Result<Self, DecodeError> {
+        if batch.kind != BatchKind::Run {
+            let what = "records of the log itself, not of a run".to_owned();
+            return Err(DecodeError { position: batch.position, record: 0, what });
+        }
         Self::open(&batch.payload, batch.position)
     }
 
@@ -244,14 +248,14 @@ impl<'a> Iterator for Records<'a> {
 }
 
 /// Reads one value from the front of `bytes`.
-fn take<'a, T: BorrowDecode<'a, ()>>(bytes: &mut &'a [u8]) -> Result<T, String> {
+pub(crate) fn take<'a, T: BorrowDecode<'a, ()>>(bytes: &mut &'a [u8]) -> Result<T, String> {
     let (value, used) = bincode::borrow_decode_from_slice(bytes, CONFIG).map_err(|error| format!("{error:?}"))?;
     *bytes = &bytes[used..];
     Ok(value)
 }
 
 /// Reads a value that takes all of `bytes`.
-fn all<'a, T: BorrowDecode<'a, ()>>(mut bytes: &'a [u8]) -> Result<T, String> {
+pub(crate) fn all<'a, T: BorrowDecode<'a, ()>>(mut bytes: &'a [u8]) -> Result<T, String> {
     let value = take(&mut bytes)?;
     if bytes.is_empty() { Ok(value) } else { Err(format!("{} bytes behind the body of a record", bytes.len())) }
 }

@@ -10,7 +10,7 @@ use super::stored::{
     Id, Kind, StoredDecision, StoredFailure, StoredRunEnded, StoredRunStarted, StoredSignal, StoredStep,
 };
 use super::{CODEC, CONFIG, HEAD_LEN, TIMED, VERSION, WHOLE, metadata};
-use crate::Batch;
+use crate::{Batch, BatchKind};
 
 /// Encodes a run that arrived whole as one batch: the same records as `Run::into_events`, without building them.
 ///
@@ -156,7 +156,7 @@ impl Payload {
     }
 
     fn into_batch(self, received_at: Timestamp) -> Batch {
-        Batch { payload: self.out, records: self.records, time: received_at }
+        Batch { kind: BatchKind::Run, payload: self.out, records: self.records, time: received_at }
     }
 
     fn record(&mut self, kind: Kind, time: Option<Timestamp>, body: &impl Encode) {

@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::{Batch, Payload, StoredBatch};
+use crate::{Batch, BatchKind, Payload, StoredBatch};
 
 fn stored(batch: Batch, position: u64) -> StoredBatch {
     StoredBatch {
+        kind: batch.kind,
         position: Position::new(position),
         records: batch.records,
         time: batch.time,
@@ -22,6 +23,7 @@ fn stored(batch: Batch, position: u64) -> StoredBatch {
 /// Everything that reads a payload; returns whether it was taken for a good one.
 fn read_in_every_way(payload: Vec<u8>, records: u32) -> bool {
     let batch = StoredBatch {
+        kind: BatchKind::Run,
         position: Position::new(7),
         records,
         time: Timestamp::default(),

@@ -121,14 +121,14 @@ impl Walker {
         if !self.crc_holds(frame)? {
             return Ok(Err(self.damage(frame.bytes(), frame.positions(), "the CRC of the payload does not hold")));
         }
-        if !frame.header.is_readable() {
+        let Some(kind) = frame.header.batch_kind() else {
             let what = "the payload is encoded in a way that this program does not know";
             return Ok(Err(self.damage(frame.bytes(), frame.positions(), what)));
-        }
+        };
         let (offset, len) = (frame.offset + FRAME_HEADER_BYTES as u64, frame.header.payload_bytes());
         let payload: Payload = self.source.payload(offset, len, self.limit)?;
         let header = &frame.header;
-        Ok(Ok(StoredBatch { position: header.first, records: header.records, time: header.time, payload }))
+        Ok(Ok(StoredBatch { kind, position: header.first, records: header.records, time: header.time, payload }))
     }
 
     /// Whether the bytes between the frame's end and the next multiple of 8 are zero.

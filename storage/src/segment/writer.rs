@@ -4,6 +4,7 @@ use std::sync::Arc;
 use agenttracer_model::{Position, Timestamp};
 
 use super::{Active, SegmentFile};
+use crate::BatchKind;
 use crate::disk::DiskFile;
 use crate::format::{
     Entry, FRAME_HEADER_BYTES, Footer, FrameHeader, IndexEntry, MAX_FRAME_BYTES, SEGMENT_HEADER_BYTES, align_block,
@@ -28,6 +29,7 @@ pub(crate) struct Writer {
 
 /// What a frame is made of.
 pub(crate) struct NewFrame<'a> {
+    pub(crate) kind: BatchKind,
     pub(crate) payload: &'a [u8],
     pub(crate) payload_crc: u32,
     pub(crate) records: u32,
@@ -90,7 +92,7 @@ impl Writer {
             records: frame.records,
             raw_bytes: frame.payload.len() as u32,
             chain: self.footer.chain,
-            encoding: FrameHeader::ENCODING,
+            encoding: FrameHeader::encoding_of(frame.kind),
         };
         self.group.resize(start + FRAME_HEADER_BYTES, 0);
         let crc = header.encode(self.active.file.seed, &mut self.group[start..]);

@@ -109,7 +109,7 @@ impl Sim {
 /// Queues a batch, which must be taken.
 pub fn submit(log: &dyn Log, payload: &[u8], records: u32) -> mpsc::Receiver<Result<Position, AppendError>> {
     let (answer, answered) = mpsc::channel();
-    let batch = Batch { payload: payload.to_vec(), records, time: Timestamp::from_micros(1_000) };
+    let batch = Batch { kind: BatchKind::Run, payload: payload.to_vec(), records, time: Timestamp::from_micros(1_000) };
     let ticket = Box::new(move |outcome| drop(answer.send(outcome)));
     log.submit(batch, ticket).unwrap();
     answered

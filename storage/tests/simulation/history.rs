@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use agenttracer_model::{Position, Timestamp};
-use agenttracer_storage::{AppendError, Batch, Committed, Follower, StoredBatch, Ticket};
+use agenttracer_storage::{AppendError, Batch, BatchKind, Committed, Follower, StoredBatch, Ticket};
 
 /// Names a batch: the first four bytes of its payload.
 pub(crate) type Id = usize;
@@ -33,7 +33,7 @@ impl History {
             noise ^= noise << 17;
             payload.push((noise >> 32) as u8);
         }
-        let batch = Batch { payload, records, time };
+        let batch = Batch { kind: BatchKind::Run, payload, records, time };
         self.sent.push(batch.clone());
         self.absent.push(false);
         (id, batch)

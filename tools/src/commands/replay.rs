@@ -3,7 +3,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use agenttracer_model::{Position, Timestamp, lenient};
 use agenttracer_query::{Record, records};
 use agenttracer_storage::verify::{SegmentReport, Visitor, visit};
-use agenttracer_storage::{StoredBatch, record};
+use agenttracer_storage::{BatchKind, StoredBatch, record};
 use clap::Args;
 use serde::Serialize;
 use uuid::Uuid;
@@ -65,7 +65,10 @@ struct Printer<'a> {
 impl Printer<'_> {
     fn print(&mut self, batch: &StoredBatch) -> anyhow::Result<()> {
         let first = Position::new(self.only.from_position);
-        if batch.end() <= first || self.only.since.is_some_and(|since| batch.time < since) {
+        if batch.kind != BatchKind::Run
+            || batch.end() <= first
+            || self.only.since.is_some_and(|since| batch.time < since)
+        {
             return Ok(());
         }
         if let Some(run) = self.only.run
