@@ -204,6 +204,7 @@ impl Applier {
             match self.log.read(position) {
                 Ok(earlier) => batches.push(record::decode(&earlier)?),
                 Err(ReadError::Damaged(damage)) => inner.add_damage(*damage),
+                Err(ReadError::Gone { .. }) => {}
                 Err(error) => return Err(Fault::Later(error.into())),
             }
         }

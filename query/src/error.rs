@@ -149,6 +149,7 @@ impl UnreadableRun {
                 let segment = damage.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
                 Self::Damaged { run_id, segment, position }
             }
+            ReadError::Gone { .. } => Self::Failed { run_id, position, what: "it is gone from the log".to_owned() },
             ReadError::NotFound(_) => Self::Failed { run_id, position, what: "no batch begins there".to_owned() },
             ReadError::Io { source, .. } => Self::Failed { run_id, position, what: source.kind().to_string() },
         }

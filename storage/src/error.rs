@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use agenttracer_model::Position;
 
+use crate::format::GapReason;
+
 /// A place of the log that cannot be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
@@ -71,6 +73,17 @@ pub enum ReadError {
     /// No batch begins at this position.
     #[error("no batch begins at position {0}")]
     NotFound(Position),
+    /// The position is gone for good.
+    #[error("what stood at position {position} {}", match .reason {
+        GapReason::Dropped => "was erased or has expired",
+        GapReason::Lost => "was lost to damage that was repaired",
+    })]
+    Gone {
+        /// The position.
+        position: Position,
+        /// Why.
+        reason: GapReason,
+    },
     /// The bytes are damaged.
     #[error("damaged: {0}")]
     Damaged(Box<Damage>),

@@ -7,13 +7,16 @@
 //! The CRCs inside a segment begin from the segment's [`seed`]: bytes of another log or another segment, or bytes that a
 //! client sent inside of a payload, are never taken for a frame of this segment.
 
+mod block;
 mod footer;
 mod frame;
 mod header;
 mod slot;
 
+pub(crate) use block::decompress;
+pub use block::{Block, BlockBuilder, BlockEntries, BlockEntry};
 pub use footer::{Dictionary, Footer, IndexEntry, TRAILER_BYTES, Trailer};
-pub use frame::{FRAME_HEADER_BYTES, FrameHeader, MAX_FRAME_BYTES};
+pub use frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, GapReason, MAX_FRAME_BYTES};
 pub(crate) use header::BadHeader;
 pub use header::SegmentHeader;
 pub(crate) use slot::BadSlot;
@@ -25,7 +28,9 @@ use uuid::Uuid;
 /// The version of the format that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
 /// The feature bits that this program knows; a file with another bit set is of a newer format.
-pub const FEATURES: u64 = 0;
+pub const FEATURES: u64 = FEATURE_REWRITTEN;
+/// Feature bit 0: blocks and gaps, and in the manifest rewritten segments or a first position that is not 0.
+pub const FEATURE_REWRITTEN: u64 = 1;
 /// Groups, the footer and the segment header begin at multiples of this.
 pub const BLOCK_BYTES: u64 = 4096;
 /// The length of a segment header.

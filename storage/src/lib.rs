@@ -48,6 +48,7 @@ pub mod verify;
 mod view;
 
 pub use error::{AppendError, Damage, OpenError, ReadError, SubmitError};
+pub use format::GapReason;
 pub use log::{Batch, BatchKind, Committed, Follower, Health, Log, Payload, StoredBatch, SyncMode, Ticket};
 pub use memory::MemoryLog;
 pub use recovery::{Cut, Recovery};

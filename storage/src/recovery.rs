@@ -9,7 +9,7 @@
 //! *Recovery of the recovery*: first everything is examined, then changed; each change can be repeated, and none removes
 //! what the one before it needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::format::{
 use crate::manifest::Manifest;
 use crate::prepare::Prepared;
 use crate::segment::{
-    self, Active, Sealed, SegmentFile, Source, Span, Table, Walker, Writer, load_footer, read_footer, seal,
+    self, Active, Sealed, SegmentFile, Source, Span, Table, UNFINISHED, Walker, Writer, load_footer, read_footer, seal,
 };
 use crate::segmented::{KnownDurable, Options};
 use crate::{Damage, OpenError};
@@ -103,6 +103,8 @@ pub(crate) struct Opened {
     /// `None` when there is no space for another segment.
     pub(crate) writer: Option<Writer>,
     pub(crate) recovery: Recovery,
+    /// What a compaction that was cut off left behind: both slots name other files for these positions. To be removed.
+    pub(crate) strays: Vec<PathBuf>,
 }
 
 /// What is to be done with the last segment.
@@ -130,7 +132,7 @@ pub(crate) fn recover(env: &Env, known_durable: Option<KnownDurable>) -> Result<
     let disk = &*env.disk;
     env.prepared.forget();
     let found = Manifest::read(disk, &env.dir)?;
-    let mut files = list_segments(disk, &env.log_dir)?;
+    let Listing { mut files, unfinished } = Listing::read(disk, &env.log_dir)?;
     let Some(mut manifest) = found.manifest else {
         // Whichever log a checkpoint here speaks of, it is gone.
         let gone = known_durable.map_or(Position::ZERO, |known| known.below);
@@ -150,20 +152,15 @@ pub(crate) fn recover(env: &Env, known_durable: Option<KnownDurable>) -> Result<
     let rewritten = found.bad.into_iter().find(|bad| bad.offsets.end > 0);
     let mut damage = Vec::new();
     for entry in &slot.segments {
-        damage.extend(check_listed(env, slot.log_id, entry, files.remove(&entry.first))?);
+        damage.extend(check_listed(env, slot.log_id, entry, files.remove(&(entry.first, entry.generation)))?);
     }
     let mut segments = slot.segments.clone();
     let told = known_durable.filter(|known| known.log == slot.log_id).map_or(Position::ZERO, |known| known.below);
     let known = told.max(slot.floor).max(slot.sealed_end());
-    let unlisted = files.split_off(&slot.sealed_end());
-    for (first, bytes) in files {
-        damage.push(Damage {
-            file: env.log_dir.join(segment::file_name(first)),
-            offsets: 0..bytes,
-            positions: first..first,
-            what: "the manifest does not list this segment, and others cover its positions".to_owned(),
-        });
-    }
+    let (unlisted, strays) = tell_apart(files, slot.sealed_end());
+    // All that is listed was found: what others cover, or retention dropped, is not needed any more.
+    let strays = strays.into_iter().map(|(first, generation)| segment::file_name(first, generation));
+    let strays = strays.chain(unfinished).map(|name| env.log_dir.join(name)).collect();
     let last = examine_unlisted(env, &slot, &unlisted, known, &mut segments)?;
     let sealed_end = segments.last().map_or(slot.sealed_end(), |entry| entry.end);
     if last.is_none() && sealed_end < known {
@@ -217,7 +214,19 @@ pub(crate) fn recover(env: &Env, known_durable: Option<KnownDurable>) -> Result<
         rewritten,
         damage,
     };
-    Ok(Opened { manifest, table, writer, recovery })
+    Ok(Opened { manifest, table, writer, recovery, strays })
+}
+
+/// Removes what a compaction that was cut off left behind. Both slots of the manifest name the files that took its place:
+/// [`recover`] writes both.
+pub(crate) fn remove_strays(env: &Env, strays: &[PathBuf]) -> io::Result<()> {
+    for path in strays {
+        tracing::info!(file = %path.display(), "removing a segment that others took the place of");
+        if env.disk.exists(path)? {
+            env.disk.remove(path)?;
+        }
+    }
+    if strays.is_empty() { Ok(()) } else { env.disk.sync_dir(&env.log_dir) }
 }
 
 fn create(env: &Env) -> Result<Opened, OpenError> {
@@ -227,6 +236,7 @@ fn create(env: &Env) -> Result<Opened, OpenError> {
         epoch: 1,
         floor: Position::ZERO,
         clean: false,
+        start: Position::ZERO,
         segments: Vec::new(),
     };
     let manifest = Manifest::create(&*env.disk, &env.dir, slot).map_err(at(&env.dir))?;
@@ -241,7 +251,7 @@ fn create(env: &Env) -> Result<Opened, OpenError> {
         rewritten: None,
         damage: Vec::new(),
     };
-    Ok(Opened { manifest, table, writer, recovery })
+    Ok(Opened { manifest, table, writer, recovery, strays: Vec::new() })
 }
 
 /// The table of an open log, with `resumed` or a new segment as the active one.
@@ -314,10 +324,44 @@ pub(crate) fn write_manifest(env: &Env, manifest: &mut Manifest, slot: Slot) -> 
     }
 }
 
-/// The segments in `log_dir`, by first position, with their lengths.
-pub(crate) fn list_segments(disk: &dyn Disk, log_dir: &Path) -> Result<BTreeMap<Position, u64>, OpenError> {
-    let files = disk.list(log_dir).map_err(at(log_dir))?;
-    Ok(files.into_iter().filter_map(|(name, bytes)| Some((segment::first_of_name(&name)?, bytes))).collect())
+/// The segments in a directory.
+#[derive(Default)]
+pub(crate) struct Listing {
+    /// By first position and generation, with their lengths.
+    pub(crate) files: BTreeMap<(Position, u32), u64>,
+    /// The names of those that a compaction began to write.
+    pub(crate) unfinished: Vec<String>,
+}
+
+impl Listing {
+    pub(crate) fn read(disk: &dyn Disk, log_dir: &Path) -> Result<Self, OpenError> {
+        let mut listing = Self::default();
+        for (name, bytes) in disk.list(log_dir).map_err(at(log_dir))? {
+            if let Some(segment) = segment::parse_name(&name) {
+                listing.files.insert(segment, bytes);
+            } else if name.ends_with(UNFINISHED) {
+                listing.unfinished.push(name);
+            }
+        }
+        Ok(listing)
+    }
+}
+
+/// Of the files that the manifest does not list: those that are log all the same, as they were written and at or above
+/// `sealed_end`, and the others.
+pub(crate) fn tell_apart(
+    files: BTreeMap<(Position, u32), u64>,
+    sealed_end: Position,
+) -> (BTreeMap<Position, u64>, BTreeSet<(Position, u32)>) {
+    let (mut log, mut strays) = (BTreeMap::new(), BTreeSet::new());
+    for ((first, generation), bytes) in files {
+        if first >= sealed_end && generation == 1 {
+            log.insert(first, bytes);
+        } else {
+            strays.insert((first, generation));
+        }
+    }
+    (log, strays)
 }
 
 /// Checks a sealed segment's file, header and footer. What is wrong with header or footer does not stop the log.
@@ -522,7 +566,7 @@ fn resume(env: &Env, file: SegmentFile, handle: Arc<dyn DiskFile>, id: u64, scan
 
 fn missing(env: &Env, from: Position, to: Position) -> OpenError {
     OpenError::Damaged(Box::new(Damage {
-        file: env.log_dir.join(segment::file_name(from)),
+        file: env.log_dir.join(segment::file_name(from, 1)),
         offsets: 0..0,
         positions: from..to,
         what: "acknowledged batches are missing".to_owned(),

@@ -6,10 +6,10 @@ mod table;
 mod walk;
 mod writer;
 
-pub(crate) use reader::{OpenSealed, find_in_active, find_in_sealed, load_footer, read_footer, rebuild_footer};
+pub(crate) use reader::{Lookup, OpenSealed, find_in_active, find_in_sealed, load_footer, read_footer, rebuild_footer};
 pub(crate) use source::Source;
 pub(crate) use table::{Active, Sealed, Table};
-pub(crate) use walk::{Span, Step, Walker};
+pub(crate) use walk::{Batches, Content, Frame, OpenBlock, Span, Step, Walker};
 pub(crate) use writer::{NewFrame, Writer, seal};
 
 use std::path::{Path, PathBuf};
@@ -29,22 +29,34 @@ pub(crate) struct SegmentFile {
 
 impl SegmentFile {
     pub(crate) fn new(log_dir: &Path, log_id: Uuid, first: Position, generation: u32) -> Self {
-        Self { path: log_dir.join(file_name(first)), first, seed: format::seed(log_id, first, generation) }
+        Self { path: log_dir.join(file_name(first, generation)), first, seed: format::seed(log_id, first, generation) }
     }
 }
 
-/// The name of the segment that begins at `first`.
-pub(crate) fn file_name(first: Position) -> String {
-    format!("{:020}.seg", first.get())
+/// What the name of a rewritten segment ends with while it is written.
+pub(crate) const UNFINISHED: &str = ".cseg.new";
+
+/// The name of the segment that begins at `first`: as it was written in generation 1, rewritten in later ones.
+pub(crate) fn file_name(first: Position, generation: u32) -> String {
+    match generation {
+        0 | 1 => format!("{:020}.seg", first.get()),
+        later => format!("{:020}.g{later}.cseg", first.get()),
+    }
 }
 
-/// The first position of the segment with this name; `None` when it is not the name of a segment.
-pub(crate) fn first_of_name(name: &str) -> Option<Position> {
-    let digits = name.strip_suffix(".seg")?;
-    if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+/// The first position and the generation of the segment with this name; `None` when it is not the name of a segment.
+pub(crate) fn parse_name(name: &str) -> Option<(Position, u32)> {
+    let (first, kind) = name.split_at_checked(20)?;
+    if !first.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    digits.parse().ok().map(Position::new)
+    let first = Position::new(first.parse().ok()?);
+    let generation = match kind {
+        ".seg" => 1,
+        _ => kind.strip_prefix(".g")?.strip_suffix(".cseg")?.parse().ok().filter(|generation| *generation > 1)?,
+    };
+    // One file, one name: neither `.g02.cseg` nor `.g+2.cseg`.
+    (file_name(first, generation) == name).then_some((first, generation))
 }
 
 #[cfg(test)]
@@ -52,13 +64,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_the_first_position_in_20_digits() {
-        assert_eq!(file_name(Position::new(1)), "00000000000000000001.seg");
+    fn a_name_is_the_first_position_in_20_digits_and_the_generation() {
+        assert_eq!(file_name(Position::new(1), 1), "00000000000000000001.seg");
+        assert_eq!(file_name(Position::new(1), 2), "00000000000000000001.g2.cseg");
         for first in [0, 1, u64::MAX] {
-            assert_eq!(first_of_name(&file_name(Position::new(first))), Some(Position::new(first)));
+            for generation in [1, 2, 10, u32::MAX] {
+                let first = Position::new(first);
+                assert_eq!(parse_name(&file_name(first, generation)), Some((first, generation)));
+            }
+        }
+        let first = "00000000000000000001";
+        let others = [".g1.cseg", ".g02.cseg", ".g+2.cseg", ".g2.seg", ".g2.cseg.new", ".g4294967296.cseg", ".cseg"];
+        for other in others.map(|kind| format!("{first}{kind}")) {
+            assert_eq!(parse_name(&other), None, "{other}");
         }
         for other in ["1.seg", "spare", "0000000000000000000x.seg", "99999999999999999999.seg", ".seg"] {
-            assert_eq!(first_of_name(other), None, "{other}");
+            assert_eq!(parse_name(other), None, "{other}");
         }
     }
 }

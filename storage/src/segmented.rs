@@ -14,7 +14,7 @@ use crate::commit::{self, Committer, Message, Submission};
 use crate::disk::{Clock, Disk};
 use crate::format::{BLOCK_BYTES, align_block};
 use crate::prepare::Prepared;
-use crate::recovery::{Env, Recovery, at, recover};
+use crate::recovery::{Env, Recovery, at, recover, remove_strays};
 use crate::segment::Writer;
 use crate::view::{View, lock};
 use crate::{
@@ -152,6 +152,7 @@ impl SegmentedLog {
         let prepared = Prepared::new(disk.clone(), log_dir.clone(), options.segment_bytes);
         let env = Env { disk, clock, dir: dir.to_owned(), log_dir, options, prepared };
         let opened = recover(&env, known_durable)?;
+        remove_strays(&env, &opened.strays).map_err(at(&env.log_dir))?;
         let (id, recovery) = (opened.manifest.slot.log_id, opened.recovery);
         tracing::info!(%recovery, "the log is open");
         let (nudge, nudges) = bounded(1);

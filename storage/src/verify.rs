@@ -6,6 +6,7 @@
 //! that a bad sector is an error and not a signal.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,10 +14,12 @@ use agenttracer_model::{Position, Timestamp};
 use uuid::Uuid;
 
 use crate::disk::{Disk, DiskFile};
-use crate::format::{Entry, Footer, SEGMENT_HEADER_BYTES, SegmentHeader, Slot};
+use crate::format::{Entry, Footer, GapReason, SEGMENT_HEADER_BYTES, SegmentHeader, Slot};
 use crate::manifest::Manifest;
-use crate::recovery::{Cut, at, list_segments, read_header, scan};
-use crate::segment::{SegmentFile, Source, Span, Step, Walker, file_name, load_footer, read_footer, rebuild_footer};
+use crate::recovery::{Cut, Listing, at, read_header, scan, tell_apart};
+use crate::segment::{
+    Content, Frame, SegmentFile, Source, Span, Step, Walker, file_name, load_footer, read_footer, rebuild_footer,
+};
 use crate::{Damage, OpenError, StoredBatch};
 
 /// How much is read in one go.
@@ -33,6 +36,12 @@ pub struct Report {
     pub clean: bool,
     /// In position order.
     pub segments: Vec<SegmentReport>,
+    /// The first position: retention dropped everything below it.
+    pub start: Position,
+    /// Positions that were lost to damage and declared as lost by a repair. Not damage any more.
+    pub lost: Vec<Range<Position>>,
+    /// Files that a compaction left when it was cut off: the next start removes them. Not damage.
+    pub strays: Vec<PathBuf>,
     /// What the next start will cut off: bytes of a group that was never acknowledged. Not damage.
     pub torn_tail: Option<Cut>,
     /// Everything that is wrong.
@@ -58,7 +67,9 @@ pub struct SegmentReport {
     pub file_bytes: u64,
     /// Batches that are there.
     pub batches: u64,
-    /// Bytes of their payloads.
+    /// Records that are there; the other positions are gone.
+    pub records: u64,
+    /// Bytes of the batches' payloads, before compression.
     pub payload_bytes: u64,
     /// The earliest and the latest time of a batch; `None` when there is none.
     pub times: Option<(Timestamp, Timestamp)>,
@@ -72,7 +83,7 @@ impl Report {
 
     /// The first position after all batches.
     pub fn tail(&self) -> Position {
-        self.segments.last().map_or(Position::ZERO, |segment| segment.end)
+        self.segments.last().map_or(self.start, |segment| segment.end)
     }
 
     /// How many batches there are.
@@ -82,7 +93,7 @@ impl Report {
 
     /// How many records there are.
     pub fn records(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.end.get() - segment.first.get()).sum()
+        self.segments.iter().map(|segment| segment.records).sum()
     }
 
     /// Bytes of the segment files.
@@ -109,6 +120,9 @@ pub trait Visitor {
 
     /// A batch whose checksums hold, in position order.
     fn batch(&mut self, batch: &StoredBatch);
+
+    /// Positions that are gone, as a gap of their own declares them; those that are gone within a block are not told.
+    fn gap(&mut self, _positions: Range<Position>, _reason: GapReason) {}
 
     /// The segment was read to its end.
     fn segment(&mut self, _segment: &SegmentReport) {}
@@ -165,19 +179,21 @@ impl Look<'_> {
         })?;
         let found = Manifest::read(self.disk, dir)?;
         self.report.damage.extend(found.bad.into_iter().filter(|slot| slot.offsets.end > 0));
-        let mut files = match self.disk.exists(&self.log_dir).map_err(at(&self.log_dir))? {
-            true => list_segments(self.disk, &self.log_dir)?,
-            false => BTreeMap::new(),
+        let Listing { mut files, unfinished } = match self.disk.exists(&self.log_dir).map_err(at(&self.log_dir))? {
+            true => Listing::read(self.disk, &self.log_dir)?,
+            false => Listing::default(),
         };
+        self.report.strays.extend(unfinished.into_iter().map(|name| self.log_dir.join(name)));
         let Some(slot) = found.manifest.map(|manifest| manifest.slot).or_else(|| self.guess_slot(dir, &files)) else {
             return Ok(self.report);
         };
+        self.report.start = slot.start;
         self.report.log_id = Some(slot.log_id);
         self.report.epoch = slot.epoch;
         self.report.clean = slot.clean;
         for entry in &slot.segments {
             let file = SegmentFile::new(&self.log_dir, slot.log_id, entry.first, entry.generation);
-            match files.remove(&entry.first) {
+            match files.remove(&(entry.first, entry.generation)) {
                 None => self.add(file.path, 0..entry.file_bytes, entry.first..entry.end, "the file is missing"),
                 Some(file_bytes) if file_bytes != entry.file_bytes => {
                     let offsets = file_bytes.min(entry.file_bytes)..file_bytes.max(entry.file_bytes);
@@ -190,15 +206,13 @@ impl Look<'_> {
             self.tell_segment();
         }
         let mut expected = slot.sealed_end();
-        for (first, file_bytes) in files {
+        let (unlisted, strays) = tell_apart(files, expected);
+        let strays = strays.into_iter().map(|(first, generation)| self.log_dir.join(file_name(first, generation)));
+        self.report.strays.extend(strays);
+        for (first, file_bytes) in unlisted {
             let file = SegmentFile::new(&self.log_dir, slot.log_id, first, 1);
-            if first < expected {
-                let what = "the manifest does not list this segment, and others cover its positions";
-                self.add(file.path, 0..file_bytes, first..first, what);
-                continue;
-            }
             if first > expected {
-                self.add(self.log_dir.join(file_name(expected)), 0..0, expected..first, "batches are missing");
+                self.add(self.log_dir.join(file_name(expected, 1)), 0..0, expected..first, "batches are missing");
             }
             self.unlisted(&file, file_bytes, &slot)?;
             self.tell_segment();
@@ -206,7 +220,7 @@ impl Look<'_> {
         }
         if expected < slot.floor {
             let what = "acknowledged batches are missing";
-            self.add(self.log_dir.join(file_name(expected)), 0..0, expected..slot.floor, what);
+            self.add(self.log_dir.join(file_name(expected, 1)), 0..0, expected..slot.floor, what);
         }
         Ok(self.report)
     }
@@ -216,18 +230,19 @@ impl Look<'_> {
     }
 
     /// Without a valid manifest: a slot that lists nothing, with the log id that the first readable segment names.
-    fn guess_slot(&mut self, dir: &Path, files: &BTreeMap<Position, u64>) -> Option<Slot> {
-        let first = files.keys().next()?;
+    fn guess_slot(&mut self, dir: &Path, files: &BTreeMap<(Position, u32), u64>) -> Option<Slot> {
+        let (first, _) = files.keys().next()?;
         if self.report.damage.is_empty() {
             self.add(dir.join("manifest.a"), 0..0, *first..*first, "the manifest is missing");
         }
-        let log_id = files.keys().find_map(|first| {
-            let handle = self.disk.open_read(&self.log_dir.join(file_name(*first))).ok()?;
+        let log_id = files.keys().find_map(|(first, generation)| {
+            let handle = self.disk.open_read(&self.log_dir.join(file_name(*first, *generation))).ok()?;
             let mut block = [0; SEGMENT_HEADER_BYTES as usize];
             handle.read_exact_at(&mut block, 0).ok()?;
             SegmentHeader::decode(&block).ok().map(|header| header.log_id)
         })?;
-        Some(Slot { log_id, txn: 0, epoch: 0, floor: Position::ZERO, clean: false, segments: Vec::new() })
+        let (floor, start) = (Position::ZERO, Position::ZERO);
+        Some(Slot { log_id, txn: 0, epoch: 0, floor, clean: false, start, segments: Vec::new() })
     }
 
     /// Looks at a segment that the manifest does not list: a sealed one, or the active one.
@@ -333,6 +348,7 @@ impl Look<'_> {
             end: entry.end,
             file_bytes: entry.file_bytes,
             batches: footer.batches,
+            records: footer.records,
             payload_bytes: footer.payload_bytes,
             times: (footer.batches > 0).then_some((footer.min_time, footer.max_time)),
         });
@@ -381,10 +397,9 @@ impl Look<'_> {
                             let what = "the frame does not name the one before it as its predecessor";
                             damage.push(walker.damage(frame.bytes(), frame.positions(), what));
                         }
-                        match (walker.payload(&frame)?, &mut self.visitor) {
-                            (Ok(batch), Some(visitor)) => visitor.batch(&batch),
-                            (Ok(_), None) => {}
-                            (Err(bad), _) => damage.push(bad),
+                        match walker.content(&frame)? {
+                            Ok(content) => self.content(content, &frame, footer),
+                            Err(bad) => damage.push(bad),
                         }
                         if !walker.is_padded(&frame)? {
                             let what = "the padding behind the frame is not zero";
@@ -405,6 +420,26 @@ impl Look<'_> {
                     }
                 }
                 Err(error) => return self.unreadable(file, walker.expected(), &error),
+            }
+        }
+    }
+
+    /// Shows what a frame holds, and sums it up into `footer`.
+    fn content(&mut self, content: Content, frame: &Frame, footer: &mut Footer) {
+        if let Content::Gap(reason) = content {
+            if reason == GapReason::Lost {
+                self.report.lost.push(frame.positions());
+            }
+            if let Some(visitor) = &mut self.visitor {
+                visitor.gap(frame.positions(), reason);
+            }
+        }
+        for batch in content.batches() {
+            if frame.is_block() {
+                footer.count(batch.time, batch.records, batch.payload.len());
+            }
+            if let Some(visitor) = self.visitor.as_mut().filter(|visitor| visitor.goes_on()) {
+                visitor.batch(&batch);
             }
         }
     }

@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use agenttracer_model::Position;
 use crossbeam_channel::Sender;
 
+use crate::format::GapReason;
 use crate::recovery::Env;
-use crate::segment::{OpenSealed, Sealed, Source, Span, Step, Table, Walker, find_in_active, find_in_sealed};
+use crate::segment::{
+    Batches, Lookup, OpenSealed, Sealed, Source, Span, Step, Table, Walker, find_in_active, find_in_sealed,
+};
 use crate::{AppendError, Damage, Health, ReadError, StoredBatch};
 
 /// How many sealed segments are held open.
@@ -48,7 +52,8 @@ pub(crate) struct View {
 
 #[derive(Default)]
 struct OpenFiles {
-    files: HashMap<Position, (Arc<OpenSealed>, u64)>,
+    /// By first position and generation, with when each was used last.
+    files: HashMap<(Position, u32), (Arc<OpenSealed>, u64)>,
     uses: u64,
 }
 
@@ -197,40 +202,59 @@ impl View {
         if position >= self.tail() {
             return Err(ReadError::NotFound(position));
         }
-        let table = self.table();
-        let (path, found) = match table.sealed_at(position) {
-            Some(sealed) => {
-                let open = self.open(sealed)?;
-                (&sealed.file.path, find_in_sealed(&open, position))
-            }
+        let (table, open) = self.open_at(position)?;
+        let (path, found) = match &open {
+            Some(open) => (&open.file.path, find_in_sealed(open, position)),
             None if position >= table.active.file.first => {
                 (&table.active.file.path, find_in_active(&table.active, position))
             }
-            None => return Err(ReadError::NotFound(position)),
+            // Retention dropped what was there.
+            None => return Err(ReadError::Gone { position, reason: GapReason::Dropped }),
         };
         match found.map_err(|source| ReadError::Io { file: path.clone(), source })? {
-            Some(Ok(batch)) => Ok(batch),
-            Some(Err(damage)) => {
+            Lookup::Found(batch) => Ok(batch),
+            Lookup::Damaged(damage) => {
                 self.report(&damage);
                 Err(ReadError::Damaged(Box::new(damage)))
             }
-            None => Err(ReadError::NotFound(position)),
+            Lookup::Gone(reason) => Err(ReadError::Gone { position, reason }),
+            Lookup::Nothing => Err(ReadError::NotFound(position)),
+        }
+    }
+
+    /// The table of this moment and, opened, its sealed segment that holds `position`.
+    fn open_at(&self, position: Position) -> Result<(Arc<Table>, Option<Arc<OpenSealed>>), ReadError> {
+        let mut table = self.table();
+        loop {
+            let Some(sealed) = table.sealed_at(position) else { return Ok((table, None)) };
+            match self.open(sealed) {
+                Ok(open) => return Ok((table, Some(open))),
+                // It may have been rewritten and removed since the table was taken.
+                Err(ReadError::Io { file, source }) if source.kind() == io::ErrorKind::NotFound => {
+                    let newer = self.table();
+                    if Arc::ptr_eq(&newer, &table) {
+                        return Err(ReadError::Io { file, source });
+                    }
+                    table = newer;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
     /// See [`crate::Log::scan`].
     pub(crate) fn scan(self: &Arc<Self>, range: Range<Position>) -> Scan {
         let end = range.end.min(self.tail());
-        Scan { view: self.clone(), from: range.start, next: range.start, end, segment: None }
+        Scan { view: self.clone(), next: range.start, end, segment: None, batches: None }
     }
 
     fn open(&self, sealed: &Sealed) -> Result<Arc<OpenSealed>, ReadError> {
-        let first = sealed.entry.first;
+        let name = (sealed.entry.first, sealed.entry.generation);
         {
             let mut open = lock(&self.open);
             open.uses += 1;
             let now = open.uses;
-            if let Some((file, used)) = open.files.get_mut(&first) {
+            if let Some((file, used)) = open.files.get_mut(&name) {
                 *used = now;
                 return Ok(file.clone());
             }
@@ -244,12 +268,12 @@ impl View {
         let file = Arc::new(file);
         let mut open = lock(&self.open);
         if open.files.len() >= OPEN_SEGMENTS
-            && let Some(oldest) = open.files.iter().min_by_key(|(_, (_, used))| *used).map(|(first, _)| *first)
+            && let Some(oldest) = open.files.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| *name)
         {
             open.files.remove(&oldest);
         }
         let now = open.uses;
-        open.files.insert(first, (file.clone(), now));
+        open.files.insert(name, (file.clone(), now));
         Ok(file)
     }
 }
@@ -257,11 +281,14 @@ impl View {
 /// A scan of committed batches.
 pub(crate) struct Scan {
     view: Arc<View>,
-    from: Position,
+    /// Everything below was yielded or is not asked for. A segment that is entered again, because others were merged into
+    /// it meanwhile, may begin below.
     next: Position,
     end: Position,
     /// The walk over the segment that holds `next`, and where that segment ends.
     segment: Option<(Walker, Position)>,
+    /// What is left of the frame that was read last, and where the frame ends.
+    batches: Option<(Batches, Position)>,
 }
 
 impl Scan {
@@ -270,18 +297,23 @@ impl Scan {
         if self.next >= self.end {
             return Ok(None);
         }
-        let table = self.view.table();
-        if let Some(sealed) = table.sealed_at(self.next) {
-            let open = self.view.open(sealed)?;
-            let mapping = open
-                .mapping(&*self.view.env.disk)
-                .map_err(|source| ReadError::Io { file: sealed.file.path.clone(), source })?;
-            let walker = Walker::new(sealed.file.clone(), Source::Mapped(mapping), open.from(self.next));
-            return Ok(Some((walker, sealed.entry.end)));
+        let (table, open) = self.view.open_at(self.next)?;
+        if let Some(open) = open {
+            let source = match open.mapping(&*self.view.env.disk) {
+                Ok(mapping) => Source::Mapped(mapping),
+                // It was rewritten and removed just now; the handle still reads it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Source::file(open.handle.clone(), SCAN_AHEAD_BYTES)
+                }
+                Err(source) => return Err(ReadError::Io { file: open.file.path.clone(), source }),
+            };
+            let span = open.from(self.next);
+            return Ok(Some((Walker::new(open.file.clone(), source, span), open.footer.end)));
         }
-        if let Some(sealed) = table.sealed.first().filter(|sealed| self.next < sealed.entry.first) {
+        let start = table.start();
+        if self.next < start {
             // Retention dropped what was there.
-            self.next = sealed.entry.first;
+            self.next = start;
             return self.enter();
         }
         let (start, limit, end) = table.active.near(self.next);
@@ -300,13 +332,30 @@ impl Scan {
 
     /// Whether positions that are lost belong to the range; damage without positions counts by where it stands.
     fn concerns(&self, lost: &Range<Position>) -> bool {
-        lost.start < self.end && (lost.end > self.from || (lost.is_empty() && lost.start >= self.from))
+        lost.start < self.end && (lost.end > self.next || (lost.is_empty() && lost.start >= self.next))
     }
 
-    fn stop(&mut self, error: ReadError) -> Option<Result<StoredBatch, ReadError>> {
+    /// The next batch of the frame that was read last.
+    fn next_batch(&mut self) -> Option<StoredBatch> {
+        let (batches, end) = self.batches.as_mut()?;
+        let batch = batches.by_ref().find(|batch| batch.position >= self.next);
+        match batch {
+            Some(batch) if batch.position < self.end => {
+                self.next = batch.end();
+                Some(batch)
+            }
+            _ => {
+                self.next = self.next.max(*end);
+                self.batches = None;
+                None
+            }
+        }
+    }
+
+    fn stop(&mut self, file: PathBuf, source: io::Error) -> ReadError {
         self.next = self.end;
         self.segment = None;
-        Some(Err(error))
+        ReadError::Io { file, source }
     }
 }
 
@@ -315,48 +364,59 @@ impl Iterator for Scan {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
+            if let Some(batch) = self.next_batch() {
+                return Some(Ok(batch));
+            }
             let Some((walker, segment_end)) = &mut self.segment else {
                 match self.enter() {
                     Ok(Some(segment)) => self.segment = Some(segment),
                     Ok(None) => return None,
-                    Err(error) => return self.stop(error),
+                    Err(error) => {
+                        self.next = self.end;
+                        return Some(Err(error));
+                    }
                 }
                 continue;
             };
-            let path = |walker: &Walker| walker.file.path.clone();
-            match walker.step() {
-                Ok(Some(Step::Frame(frame))) => {
-                    if frame.header.first >= self.end {
-                        self.next = self.end;
-                        self.segment = None;
-                        return None;
-                    }
-                    self.next = self.next.max(frame.header.end());
-                    if frame.header.first < self.from {
-                        continue;
-                    }
-                    match walker.payload(&frame) {
-                        Ok(Ok(batch)) => return Some(Ok(batch)),
-                        Ok(Err(damage)) => return Some(Err(self.damaged(damage))),
-                        Err(source) => {
-                            let error = ReadError::Io { file: path(walker), source };
-                            return self.stop(error);
+            let step = walker.step().and_then(|step| {
+                let Some(Step::Frame(frame)) = &step else { return Ok((step, None)) };
+                // A batch that begins below is not asked for; of a block, the rest may be.
+                let below =
+                    if frame.is_block() { frame.header.end() <= self.next } else { frame.header.first < self.next };
+                let content = if below || frame.header.first >= self.end { None } else { Some(walker.content(frame)?) };
+                Ok((step, content))
+            });
+            match step {
+                Ok((Some(Step::Frame(frame)), content)) => {
+                    let end = frame.header.end();
+                    match content {
+                        Some(Ok(content)) => self.batches = Some((content.batches(), end)),
+                        Some(Err(damage)) => {
+                            self.next = self.next.max(end);
+                            return Some(Err(self.damaged(damage)));
                         }
+                        None if frame.header.first >= self.end => {
+                            self.next = self.end;
+                            self.segment = None;
+                            return None;
+                        }
+                        None => self.next = self.next.max(end),
                     }
                 }
-                Ok(Some(Step::Damage(damage))) => {
+                Ok((Some(Step::Damage(damage)), _)) => {
+                    let concerns = self.concerns(&damage.positions);
                     self.next = self.next.max(damage.positions.end);
-                    if self.concerns(&damage.positions) {
+                    if concerns {
                         return Some(Err(self.damaged(damage)));
                     }
                 }
-                Ok(None) => {
+                Ok((None, _)) => {
                     self.next = self.next.max(*segment_end);
                     self.segment = None;
                 }
                 Err(source) => {
-                    let error = ReadError::Io { file: path(walker), source };
-                    return self.stop(error);
+                    let file = walker.file.path.clone();
+                    return Some(Err(self.stop(file, source)));
                 }
             }
         }

@@ -69,6 +69,7 @@ fn the_documentation_has_the_tables_of_the_code() {
     let sources = [
         include_str!("../src/format/header.rs"),
         include_str!("../src/format/frame.rs"),
+        include_str!("../src/format/block.rs"),
         include_str!("../src/format/footer.rs"),
         include_str!("../src/format/slot.rs"),
     ];

@@ -79,7 +79,7 @@ impl From<&SegmentReport> for SegmentJson {
             sealed: segment.sealed,
             generation: segment.generation,
             positions: [segment.first.get(), segment.end.get()],
-            records: segment.end.get() - segment.first.get(),
+            records: segment.records,
             batches: segment.batches,
             bytes: segment.file_bytes,
             payload_bytes: segment.payload_bytes,

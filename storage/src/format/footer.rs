@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use agenttracer_model::{Position, Timestamp};
 
-use super::{FrameHeader, INDEX_STRIDE_BYTES, align_block, align8, array_at, crc_from, put, u32_at, u64_at};
+use super::{FrameHeader, FrameKind, INDEX_STRIDE_BYTES, align_block, align8, array_at, crc_from, put, u32_at, u64_at};
 
 /// The length of the trailer, the last bytes of a sealed segment.
 pub const TRAILER_BYTES: usize = 32;
@@ -27,8 +27,8 @@ const DICTIONARY_MAX_BYTES: u64 = 64 * 1024;
 /// | 32 | 8 | earliest batch time, µs since 1970 |
 /// | 40 | 8 | latest batch time |
 /// | 48 | 8 | batches |
-/// | 56 | 8 | records |
-/// | 64 | 8 | payload bytes |
+/// | 56 | 8 | records: positions without those that are gone |
+/// | 64 | 8 | payload bytes, before compression |
 /// | 72 | 4 | index entries, n |
 /// | 76 | 4 | dictionary flags: bit 0 all values are listed |
 /// | 80 | 4 | dictionary bytes, d |
@@ -48,7 +48,9 @@ pub struct Footer {
     pub max_time: Timestamp,
     /// How many batches there are.
     pub batches: u64,
-    /// Bytes of all payloads.
+    /// How many records there are: fewer than positions when some are gone.
+    pub records: u64,
+    /// Bytes of all batches' payloads, before compression.
     pub payload_bytes: u64,
     /// The CRC field of the last frame, the segment's seed when there is none.
     pub chain: u32,
@@ -85,6 +87,7 @@ impl Footer {
             min_time: Timestamp::from_micros(i64::MAX),
             max_time: Timestamp::from_micros(i64::MIN),
             batches: 0,
+            records: 0,
             payload_bytes: 0,
             chain: seed,
             index: Vec::new(),
@@ -92,14 +95,14 @@ impl Footer {
         }
     }
 
-    /// Takes in the next frame. Returns its index entry when it gets one.
+    /// Takes in the next frame. Returns its index entry when it gets one. The batches of a block are to be told one by one
+    /// with [`count`](Self::count).
     pub fn add(&mut self, header: &FrameHeader, header_crc: u32, offset: u64) -> Option<IndexEntry> {
         self.end = header.end();
-        self.min_time = self.min_time.min(header.time);
-        self.max_time = self.max_time.max(header.time);
-        self.batches += 1;
-        self.payload_bytes += header.payload_bytes() as u64;
         self.chain = header_crc;
+        if !matches!(header.kind(), Some(FrameKind::Block | FrameKind::Gap)) {
+            self.count(header.time, header.records, header.payload_bytes());
+        }
         if self.index.last().is_some_and(|last| offset - last.offset < INDEX_STRIDE_BYTES) {
             return None;
         }
@@ -108,8 +111,17 @@ impl Footer {
         Some(entry)
     }
 
-    /// How many records there are.
-    pub fn records(&self) -> u64 {
+    /// Takes in a batch of the block that was added last.
+    pub fn count(&mut self, time: Timestamp, records: u32, payload_bytes: usize) {
+        self.min_time = self.min_time.min(time);
+        self.max_time = self.max_time.max(time);
+        self.batches += 1;
+        self.records += u64::from(records);
+        self.payload_bytes += payload_bytes as u64;
+    }
+
+    /// How many positions it covers, gaps included.
+    pub fn positions(&self) -> u64 {
         self.end.get() - self.first.get()
     }
 
@@ -139,7 +151,7 @@ impl Footer {
         put(&mut bytes, 32, &self.min_time.as_micros().to_le_bytes());
         put(&mut bytes, 40, &self.max_time.as_micros().to_le_bytes());
         put(&mut bytes, 48, &self.batches.to_le_bytes());
-        put(&mut bytes, 56, &self.records().to_le_bytes());
+        put(&mut bytes, 56, &self.records.to_le_bytes());
         put(&mut bytes, 64, &self.payload_bytes.to_le_bytes());
         put(&mut bytes, 72, &(self.index.len() as u32).to_le_bytes());
         put(&mut bytes, 76, &(if self.dictionary.complete { DICTIONARY_COMPLETE } else { 0 }).to_le_bytes());
@@ -182,12 +194,13 @@ impl Footer {
             min_time: Timestamp::from_micros(i64::from_le_bytes(array_at(bytes, 32))),
             max_time: Timestamp::from_micros(i64::from_le_bytes(array_at(bytes, 40))),
             batches: u64_at(bytes, 48),
+            records: u64_at(bytes, 56),
             payload_bytes: u64_at(bytes, 64),
             chain: u32_at(bytes, 12),
             index,
             dictionary: Dictionary::decode(complete, &bytes[index_end..dictionary_end])?,
         };
-        let counted = footer.end.get().checked_sub(footer.first.get()) == Some(u64_at(bytes, 56));
+        let counted = footer.end.get().checked_sub(footer.first.get()).is_some_and(|all| footer.records <= all);
         counted.then_some(footer)
     }
 }
@@ -314,7 +327,7 @@ mod tests {
         assert_eq!(trailer, Trailer { footer_bytes: body.len() as u32, footer_offset: 81_920 });
         assert_eq!(Footer::decode(9, body), Some(footer()));
         let footer = footer();
-        assert_eq!((footer.batches, footer.records(), footer.payload_bytes, footer.chain), (3, 6, 24, 79));
+        assert_eq!((footer.batches, footer.records, footer.payload_bytes, footer.chain), (3, 6, 24, 79));
         assert_eq!((footer.min_time.as_micros(), footer.max_time.as_micros()), (3, 7));
         assert_eq!(
             footer.index,

@@ -10,11 +10,16 @@ pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"ATF1");
 const KIND_RUN_RECORDS: u8 = 1;
+const KIND_BLOCK: u8 = 2;
+const KIND_GAP: u8 = 3;
 const KIND_LOG_RECORDS: u8 = 4;
+const CODEC_NONE: u8 = 0;
 const CODEC_BINCODE_2: u8 = 1;
 const COMPRESSION_NONE: u8 = 0;
+const COMPRESSION_ZSTD: u8 = 1;
 
-/// What stands before each batch, at a multiple of 8 bytes. The payload follows, then zeros up to the next multiple of 8.
+/// What stands before each batch, block or gap, at a multiple of 8 bytes. The payload follows, then zeros up to the next
+/// multiple of 8.
 ///
 /// | offset | bytes | field |
 /// |---|---|---|
@@ -23,16 +28,16 @@ const COMPRESSION_NONE: u8 = 0;
 /// | 8 | 4 | length of the frame: header and payload, without the zeros behind it |
 /// | 12 | 4 | CRC of the payload as stored |
 /// | 16 | 8 | position of the first record |
-/// | 24 | 8 | when the server took the batch in, µs since 1970 |
+/// | 24 | 8 | when the server took the batch in, µs since 1970; of a block's first batch; when a gap was declared |
 /// | 32 | 8 | first position of the sync group: everything below it was synced when this was written |
 /// | 40 | 8 | durable position when this was written |
 /// | 48 | 8 | writer epoch |
-/// | 56 | 4 | number of records |
+/// | 56 | 4 | number of positions: of a batch its records, in blocks and gaps also those that are gone |
 /// | 60 | 4 | length of the payload before compression |
 /// | 64 | 4 | chain: the CRC field of the frame before it, the seed in the first one |
-/// | 68 | 1 | kind: 1 records of a run, 4 records of the log itself |
-/// | 69 | 1 | codec: 1 bincode 2, see `docs/format.md` |
-/// | 70 | 1 | compression: 0 none |
+/// | 68 | 1 | kind: 1 records of a run, 2 block, 3 gap, 4 records of the log itself |
+/// | 69 | 1 | codec: 1 bincode 2, see `docs/format.md`; 0 in a gap |
+/// | 70 | 1 | compression: 0 none, 1 zstd (blocks) |
 /// | 71 | 1 | flags: 0 |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
@@ -42,7 +47,7 @@ pub struct FrameHeader {
     pub payload_crc: u32,
     /// The position of the first record.
     pub first: Position,
-    /// When the server took the batch in.
+    /// When the server took the batch in; of a block's first batch; when a gap was declared.
     pub time: Timestamp,
     /// Everything below it was synced before this frame was written.
     pub group_first: Position,
@@ -50,7 +55,7 @@ pub struct FrameHeader {
     pub durable: Position,
     /// The writer epoch.
     pub epoch: u64,
-    /// At least 1.
+    /// How many positions it covers: at least 1. Of a batch its records; in blocks and gaps also those that are gone.
     pub records: u32,
     /// Bytes of the payload before compression.
     pub raw_bytes: u32,
@@ -60,14 +65,73 @@ pub struct FrameHeader {
     pub encoding: [u8; 4],
 }
 
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameKind {
+    /// One batch.
+    Batch(BatchKind),
+    /// Several batches, compressed together: see [`Block`](super::Block).
+    Block,
+    /// No batch: positions that are gone.
+    Gap,
+}
+
+/// Why positions are gone. The payload of a gap is this one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapReason {
+    /// 1: erased or expired; compaction left them out.
+    Dropped,
+    /// 2: lost to damage; repair declared it and put what was left of the bytes into quarantine.
+    Lost,
+}
+
+impl GapReason {
+    /// The payload.
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::Dropped => 1,
+            Self::Lost => 2,
+        }
+    }
+
+    /// The reason that a payload names; `None` when it is not one.
+    pub fn of_payload(payload: &[u8]) -> Option<Self> {
+        match payload {
+            [1] => Some(Self::Dropped),
+            [2] => Some(Self::Lost),
+            _ => None,
+        }
+    }
+}
+
+impl BatchKind {
+    /// The kind of a frame that holds one batch of this kind; a block names each batch's so too.
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Run => KIND_RUN_RECORDS,
+            Self::Log => KIND_LOG_RECORDS,
+        }
+    }
+
+    /// The kind of batch that a byte names; `None` when it names none.
+    pub const fn of_byte(byte: u8) -> Option<Self> {
+        match byte {
+            KIND_RUN_RECORDS => Some(Self::Run),
+            KIND_LOG_RECORDS => Some(Self::Log),
+            _ => None,
+        }
+    }
+}
+
 impl FrameHeader {
+    /// A block: batches in bincode, compressed together.
+    pub const BLOCK_ENCODING: [u8; 4] = [KIND_BLOCK, CODEC_BINCODE_2, COMPRESSION_ZSTD, 0];
+    /// A gap: one byte.
+    pub const GAP_ENCODING: [u8; 4] = [KIND_GAP, CODEC_NONE, COMPRESSION_NONE, 0];
+
     /// What a frame of one batch has: its kind, bincode, not compressed, no flags.
     pub const fn encoding_of(kind: BatchKind) -> [u8; 4] {
-        let kind = match kind {
-            BatchKind::Run => KIND_RUN_RECORDS,
-            BatchKind::Log => KIND_LOG_RECORDS,
-        };
-        [kind, CODEC_BINCODE_2, COMPRESSION_NONE, 0]
+        [kind.byte(), CODEC_BINCODE_2, COMPRESSION_NONE, 0]
     }
 
     /// The position after the last record.
@@ -133,14 +197,15 @@ impl FrameHeader {
         (sized && counted).then_some((header, crc))
     }
 
-    /// The kind of the one batch that the payload is; `None` when this program cannot read it as one.
-    pub fn batch_kind(&self) -> Option<BatchKind> {
-        let kind = match self.encoding {
-            [KIND_RUN_RECORDS, CODEC_BINCODE_2, COMPRESSION_NONE, 0] => BatchKind::Run,
-            [KIND_LOG_RECORDS, CODEC_BINCODE_2, COMPRESSION_NONE, 0] => BatchKind::Log,
-            _ => return None,
-        };
-        (self.raw_bytes as usize == self.payload_bytes()).then_some(kind)
+    /// What the frame holds; `None` when this program cannot read it.
+    pub fn kind(&self) -> Option<FrameKind> {
+        let is_plain = self.raw_bytes as usize == self.payload_bytes();
+        match self.encoding {
+            [kind, CODEC_BINCODE_2, COMPRESSION_NONE, 0] if is_plain => BatchKind::of_byte(kind).map(FrameKind::Batch),
+            Self::BLOCK_ENCODING if self.raw_bytes as usize <= MAX_FRAME_BYTES => Some(FrameKind::Block),
+            Self::GAP_ENCODING if is_plain => Some(FrameKind::Gap),
+            _ => None,
+        }
     }
 }
 
@@ -177,11 +242,17 @@ mod tests {
     fn the_kind_of_a_batch_is_read_back_and_no_other_encoding_is_taken_for_one() {
         for kind in [BatchKind::Run, BatchKind::Log] {
             let header = FrameHeader { encoding: FrameHeader::encoding_of(kind), ..header() };
-            assert_eq!(header.batch_kind(), Some(kind));
-            assert_eq!(FrameHeader { raw_bytes: 29, ..header }.batch_kind(), None);
+            assert_eq!(header.kind(), Some(FrameKind::Batch(kind)));
+            assert_eq!(FrameHeader { raw_bytes: 29, ..header }.kind(), None);
         }
-        for encoding in [[0, 1, 0, 0], [5, 1, 0, 0], [1, 2, 0, 0], [1, 1, 9, 0], [4, 1, 0, 1]] {
-            assert_eq!(FrameHeader { encoding, ..header() }.batch_kind(), None, "{encoding:?}");
+        let block = FrameHeader { encoding: FrameHeader::BLOCK_ENCODING, raw_bytes: 1 << 20, ..header() };
+        assert_eq!(block.kind(), Some(FrameKind::Block));
+        assert_eq!(FrameHeader { raw_bytes: MAX_FRAME_BYTES as u32 + 1, ..block }.kind(), None);
+        let gap = FrameHeader { encoding: FrameHeader::GAP_ENCODING, ..header() };
+        assert_eq!(gap.kind(), Some(FrameKind::Gap));
+        let others = [[0, 1, 0, 0], [5, 1, 0, 0], [1, 2, 0, 0], [1, 1, 9, 0], [4, 1, 0, 1], [2, 1, 0, 0], [3, 1, 0, 0]];
+        for encoding in others {
+            assert_eq!(FrameHeader { encoding, ..header() }.kind(), None, "{encoding:?}");
         }
     }
 

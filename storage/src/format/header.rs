@@ -1,7 +1,7 @@
 use agenttracer_model::{Position, Timestamp};
 use uuid::Uuid;
 
-use super::{BLOCK_BYTES, FEATURES, FORMAT, array_at, put, u32_at, u64_at};
+use super::{BLOCK_BYTES, FEATURE_REWRITTEN, FEATURES, FORMAT, array_at, put, u32_at, u64_at};
 
 const MAGIC: [u8; 8] = *b"ATRSEGM1";
 
@@ -32,7 +32,7 @@ pub struct SegmentHeader {
     pub epoch: u64,
     /// When it was begun.
     pub created_at: Timestamp,
-    /// 1 as it was written, more after compaction.
+    /// 1 as it was written, more after it was rewritten: then it has blocks and gaps, and the feature bit that says so.
     pub generation: u32,
 }
 
@@ -51,7 +51,8 @@ impl SegmentHeader {
         let mut block = vec![0; BLOCK_BYTES as usize];
         put(&mut block, 0, &MAGIC);
         put(&mut block, 12, &FORMAT.to_le_bytes());
-        put(&mut block, 16, &FEATURES.to_le_bytes());
+        let features = if self.generation > 1 { FEATURE_REWRITTEN } else { 0 };
+        put(&mut block, 16, &features.to_le_bytes());
         put(&mut block, 24, self.log_id.as_bytes());
         put(&mut block, 40, &self.id.to_le_bytes());
         put(&mut block, 48, &self.first.get().to_le_bytes());

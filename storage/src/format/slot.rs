@@ -1,7 +1,7 @@
 use agenttracer_model::Position;
 use uuid::Uuid;
 
-use super::{FEATURES, FORMAT, align_block, array_at, put, u32_at, u64_at};
+use super::{FEATURE_REWRITTEN, FEATURES, FORMAT, align_block, array_at, put, u32_at, u64_at};
 
 const MAGIC: [u8; 8] = *b"ATRMANI1";
 const FIXED_BYTES: usize = 80;
@@ -22,7 +22,7 @@ const CLEAN: u32 = 1;
 /// | 56 | 8 | durable floor: everything below it was synced |
 /// | 64 | 4 | flags: bit 0 the log was closed cleanly, its tail is the floor |
 /// | 68 | 4 | number of sealed segments, n |
-/// | 72 | 8 | zeros |
+/// | 72 | 8 | start: the log's first position; retention dropped everything below it |
 /// | 80 | 48 n | segments |
 ///
 /// A segment:
@@ -48,7 +48,9 @@ pub struct Slot {
     pub floor: Position,
     /// Whether the log was closed cleanly with `floor` as its tail.
     pub clean: bool,
-    /// The sealed segments, in order and without a gap.
+    /// The log's first position: retention dropped everything below it.
+    pub start: Position,
+    /// The sealed segments, in order and without a gap, from `start` on.
     pub segments: Vec<Entry>,
 }
 
@@ -63,7 +65,7 @@ pub struct Entry {
     pub end: Position,
     /// The length of the file.
     pub file_bytes: u64,
-    /// 1 as it was written.
+    /// 1 as it was written, more after it was rewritten; with `first` it gives the file's name.
     pub generation: u32,
     /// The CRC field of the last frame.
     pub chain: u32,
@@ -79,9 +81,15 @@ pub(crate) enum BadSlot {
 }
 
 impl Slot {
-    /// The position after the last sealed record; zero when nothing was sealed.
+    /// The position after the last sealed record; `start` when nothing is sealed.
     pub fn sealed_end(&self) -> Position {
-        self.segments.last().map_or(Position::ZERO, |segment| segment.end)
+        self.segments.last().map_or(self.start, |segment| segment.end)
+    }
+
+    /// What a program must know to read a log of this manifest.
+    fn features(&self) -> u64 {
+        let rewritten = self.start > Position::ZERO || self.segments.iter().any(|segment| segment.generation > 1);
+        if rewritten { FEATURE_REWRITTEN } else { 0 }
     }
 
     /// The file.
@@ -90,13 +98,14 @@ impl Slot {
         let mut bytes = vec![0; align_block(used as u64) as usize];
         put(&mut bytes, 0, &MAGIC);
         put(&mut bytes, 12, &FORMAT.to_le_bytes());
-        put(&mut bytes, 16, &FEATURES.to_le_bytes());
+        put(&mut bytes, 16, &self.features().to_le_bytes());
         put(&mut bytes, 24, self.log_id.as_bytes());
         put(&mut bytes, 40, &self.txn.to_le_bytes());
         put(&mut bytes, 48, &self.epoch.to_le_bytes());
         put(&mut bytes, 56, &self.floor.get().to_le_bytes());
         put(&mut bytes, 64, &(if self.clean { CLEAN } else { 0 }).to_le_bytes());
         put(&mut bytes, 68, &(self.segments.len() as u32).to_le_bytes());
+        put(&mut bytes, 72, &self.start.get().to_le_bytes());
         for (segment, at) in self.segments.iter().zip((FIXED_BYTES..).step_by(ENTRY_BYTES)) {
             put(&mut bytes, at, &segment.id.to_le_bytes());
             put(&mut bytes, at + 8, &segment.first.get().to_le_bytes());
@@ -149,9 +158,10 @@ impl Slot {
             epoch: u64_at(bytes, 48),
             floor: Position::new(u64_at(bytes, 56)),
             clean: u32_at(bytes, 64) & CLEAN != 0,
+            start: Position::new(u64_at(bytes, 72)),
             segments,
         };
-        let mut next = slot.segments.first().map_or(Position::ZERO, |segment| segment.first);
+        let mut next = slot.start;
         for segment in &slot.segments {
             if segment.first != next || segment.end <= segment.first {
                 return Err(BadSlot::Damaged("its segments do not follow one another"));
@@ -173,6 +183,7 @@ mod tests {
             epoch: 4,
             floor: Position::new(30),
             clean: true,
+            start: Position::ZERO,
             segments: vec![
                 Entry {
                     id: 1,
@@ -220,5 +231,26 @@ mod tests {
         let mut gap = slot();
         gap.segments[1].first = Position::new(11);
         assert!(matches!(Slot::decode(&gap.encode()), Err(BadSlot::Damaged(_))));
+        let mut gap = slot();
+        gap.start = Position::new(1);
+        assert!(matches!(Slot::decode(&gap.encode()), Err(BadSlot::Damaged(_))));
+    }
+
+    #[test]
+    fn only_what_an_older_program_cannot_read_sets_a_feature_bit() {
+        let features = |slot: &Slot| {
+            assert_eq!(Slot::decode(&slot.encode()).as_ref(), Ok(slot));
+            u64_at(&slot.encode(), 16)
+        };
+        assert_eq!(features(&slot()), 0);
+        let mut rewritten = slot();
+        rewritten.segments[1].generation = 2;
+        assert_eq!(features(&rewritten), FEATURE_REWRITTEN);
+        let mut dropped = slot();
+        dropped.segments.remove(0);
+        dropped.start = Position::new(10);
+        assert_eq!(features(&dropped), FEATURE_REWRITTEN);
+        let nothing_left = Slot { start: Position::new(30), segments: Vec::new(), ..slot() };
+        assert_eq!((features(&nothing_left), nothing_left.sealed_end()), (FEATURE_REWRITTEN, Position::new(30)));
     }
 }

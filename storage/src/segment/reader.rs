@@ -1,15 +1,30 @@
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use agenttracer_model::Position;
 
-use super::{Active, SegmentFile, Source, Span, Step, Walker};
+use super::{Active, Content, OpenBlock, SegmentFile, Source, Span, Step, Walker};
 use crate::disk::{Disk, DiskFile, Mapping};
-use crate::format::{Entry, Footer, SEGMENT_HEADER_BYTES, TRAILER_BYTES, Trailer};
+use crate::format::{Entry, Footer, FrameKind, GapReason, SEGMENT_HEADER_BYTES, TRAILER_BYTES, Trailer};
 use crate::{Damage, StoredBatch};
 
 /// How far a point read reads in one go: the distance of two index entries.
 const POINT_AHEAD_BYTES: usize = 64 * 1024;
+/// A block that is larger is not kept for the next point read.
+const KEPT_BLOCK_BYTES: usize = 256 * 1024;
+
+/// What a point read found.
+pub(crate) enum Lookup {
+    /// The batch.
+    Found(StoredBatch),
+    /// Damage in its place.
+    Damaged(Damage),
+    /// The position is gone.
+    Gone(GapReason),
+    /// No batch begins there.
+    Nothing,
+}
 
 /// A sealed segment that is open: handle, footer, and the mapping once a scan asked for it.
 pub(crate) struct OpenSealed {
@@ -19,6 +34,8 @@ pub(crate) struct OpenSealed {
     /// Where the frames end.
     pub(crate) limit: u64,
     mapping: OnceLock<Mapping>,
+    /// The block that was read last, with its positions: who reads a run reads its neighbours next.
+    block: Mutex<Option<(Range<Position>, OpenBlock)>>,
 }
 
 impl OpenSealed {
@@ -32,7 +49,10 @@ impl OpenSealed {
                 (footer, limit, Some(damage))
             }
         };
-        Ok((Self { file: file.clone(), handle, footer, limit, mapping: OnceLock::new() }, damage))
+        Ok((
+            Self { file: file.clone(), handle, footer, limit, mapping: OnceLock::new(), block: Mutex::default() },
+            damage,
+        ))
     }
 
     /// The mapped file.
@@ -42,6 +62,12 @@ impl OpenSealed {
         }
         let mapping = disk.map(&self.file.path)?;
         Ok(self.mapping.get_or_init(|| mapping).clone())
+    }
+
+    /// What the block that was read last says about `position`.
+    fn in_last_block(&self, position: Position) -> Option<Lookup> {
+        let last = self.block.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(positions, _)| positions.contains(&position)).map(|(_, block)| lookup(block, position))
     }
 
     /// The span that holds the batch with `position`: from the index entry before it up to the next one.
@@ -134,6 +160,13 @@ pub(crate) fn rebuild_footer(
         match walker.step()? {
             Some(Step::Frame(frame)) => {
                 footer.add(&frame.header, frame.header_crc, frame.offset);
+                if frame.is_block()
+                    && let Ok(content) = walker.content(&frame)?
+                {
+                    for batch in content.batches() {
+                        footer.count(batch.time, batch.records, batch.payload.len());
+                    }
+                }
                 limit = crate::format::align_block(frame.bytes().end);
             }
             Some(Step::Damage(_)) => {}
@@ -148,34 +181,62 @@ pub(crate) fn rebuild_footer(
     Ok((footer, limit.min(entry.file_bytes)))
 }
 
-/// The batch that begins at `position`: `None` when there is none.
-pub(crate) fn find_in_sealed(
-    segment: &OpenSealed,
-    position: Position,
-) -> io::Result<Option<Result<StoredBatch, Damage>>> {
+/// Looks for the batch that begins at `position`.
+pub(crate) fn find_in_sealed(segment: &OpenSealed, position: Position) -> io::Result<Lookup> {
+    if let Some(found) = segment.in_last_block(position) {
+        return Ok(found);
+    }
     let source = Source::file(segment.handle.clone(), POINT_AHEAD_BYTES);
-    find(Walker::new(segment.file.clone(), source, segment.near(position)), position)
+    let (found, block) = find(Walker::new(segment.file.clone(), source, segment.near(position)), position)?;
+    if let Some((_, opened)) = &block
+        && opened.raw_bytes() <= KEPT_BLOCK_BYTES
+    {
+        *segment.block.lock().unwrap_or_else(PoisonError::into_inner) = block;
+    }
+    Ok(found)
 }
 
-/// The committed batch that begins at `position`: `None` when there is none.
-pub(crate) fn find_in_active(active: &Active, position: Position) -> io::Result<Option<Result<StoredBatch, Damage>>> {
+/// Looks for the committed batch that begins at `position`.
+pub(crate) fn find_in_active(active: &Active, position: Position) -> io::Result<Lookup> {
     let (start, limit, end) = active.near(position);
     if position >= end {
-        return Ok(None);
+        return Ok(Lookup::Nothing);
     }
     let span = Span { offset: start.offset, limit, first: start.position, end: Some(end), chain: None };
-    find(Walker::new(active.file.clone(), Source::file(active.handle.clone(), POINT_AHEAD_BYTES), span), position)
+    let source = Source::file(active.handle.clone(), POINT_AHEAD_BYTES);
+    Ok(find(Walker::new(active.file.clone(), source, span), position)?.0)
 }
 
-fn find(mut walker: Walker, position: Position) -> io::Result<Option<Result<StoredBatch, Damage>>> {
+/// What stands at `position`, and the block in which it stands.
+fn find(mut walker: Walker, position: Position) -> io::Result<(Lookup, Option<(Range<Position>, OpenBlock)>)> {
     while walker.expected() <= position {
         match walker.step()? {
-            Some(Step::Frame(frame)) if frame.header.first == position => return walker.payload(&frame).map(Some),
+            Some(Step::Frame(frame)) if frame.positions().contains(&position) => {
+                if matches!(frame.header.kind(), Some(FrameKind::Batch(_))) && frame.header.first != position {
+                    return Ok((Lookup::Nothing, None));
+                }
+                return Ok(match walker.content(&frame)? {
+                    Ok(Content::Batch(batch)) => (Lookup::Found(batch), None),
+                    Ok(Content::Block(block)) => (lookup(&block, position), Some((frame.positions(), block))),
+                    Ok(Content::Gap(reason)) => (Lookup::Gone(reason), None),
+                    Err(damage) => (Lookup::Damaged(damage), None),
+                });
+            }
             Some(Step::Frame(_)) => {}
-            Some(Step::Damage(damage)) if damage.positions.contains(&position) => return Ok(Some(Err(damage))),
+            Some(Step::Damage(damage)) if damage.positions.contains(&position) => {
+                return Ok((Lookup::Damaged(damage), None));
+            }
             Some(Step::Damage(_)) => {}
             None => break,
         }
     }
-    Ok(None)
+    Ok((Lookup::Nothing, None))
+}
+
+fn lookup(block: &OpenBlock, position: Position) -> Lookup {
+    match block.find(position) {
+        Ok(batch) => Lookup::Found(batch),
+        Err(true) => Lookup::Gone(GapReason::Dropped),
+        Err(false) => Lookup::Nothing,
+    }
 }

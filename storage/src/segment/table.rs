@@ -15,6 +15,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// The first position: retention dropped everything below it.
+    pub(crate) fn start(&self) -> Position {
+        self.sealed.first().map_or(self.active.file.first, |sealed| sealed.entry.first)
+    }
+
     /// The sealed segment that holds `position`.
     pub(crate) fn sealed_at(&self, position: Position) -> Option<&Arc<Sealed>> {
         let after = self.sealed.partition_point(|segment| segment.entry.first <= position);

@@ -1,10 +1,15 @@
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use agenttracer_model::Position;
 
 use super::{SegmentFile, Source};
-use crate::format::{BLOCK_BYTES, FRAME_HEADER_BYTES, FrameHeader, align_block, align8, is_zero};
+use crate::disk::Mapping;
+use crate::format::{
+    BLOCK_BYTES, Block, BlockEntry, FRAME_HEADER_BYTES, FrameHeader, FrameKind, GapReason, align_block, align8,
+    decompress, is_zero,
+};
 use crate::{Damage, Payload, StoredBatch};
 
 /// How many bytes a search for the next valid frame looks at in one go.
@@ -24,7 +29,7 @@ pub(crate) struct Span {
 
 /// A walk over the frames of a segment, the one place where bytes of a file are taken for frames.
 ///
-/// Headers are checked at each step, payloads by [`payload`](Self::payload). A valid header is trusted for its length; where
+/// Headers are checked at each step, payloads by [`content`](Self::content). A valid header is trusted for its length; where
 /// there is none, the walk looks on in steps of 8 bytes for a valid one with a plausible position, and says what was lost.
 pub(crate) struct Walker {
     pub(crate) file: SegmentFile,
@@ -44,6 +49,75 @@ pub(crate) enum Step {
     Damage(Damage),
 }
 
+/// What a frame holds.
+pub(crate) enum Content {
+    /// One batch.
+    Batch(StoredBatch),
+    /// Several batches.
+    Block(OpenBlock),
+    /// No batch: positions that are gone.
+    Gap(GapReason),
+}
+
+impl Content {
+    /// The batches, in order.
+    pub(crate) fn batches(self) -> Batches {
+        match self {
+            Self::Batch(batch) => Batches { one: Some(batch), block: None },
+            Self::Block(block) => Batches { one: None, block: Some((block, 0)) },
+            Self::Gap(_) => Batches { one: None, block: None },
+        }
+    }
+}
+
+/// The batches of a frame.
+pub(crate) struct Batches {
+    one: Option<StoredBatch>,
+    block: Option<(OpenBlock, usize)>,
+}
+
+impl Iterator for Batches {
+    type Item = StoredBatch;
+
+    fn next(&mut self) -> Option<StoredBatch> {
+        if let Some((block, at)) = &mut self.block {
+            let entry = block.entries.get(*at)?;
+            *at += 1;
+            return Some(block.batch(entry));
+        }
+        self.one.take()
+    }
+}
+
+/// A block that was decompressed. Clones share the bytes.
+#[derive(Clone)]
+pub(crate) struct OpenBlock {
+    raw: Mapping,
+    entries: Arc<[BlockEntry]>,
+}
+
+impl OpenBlock {
+    /// Bytes of the batches.
+    pub(crate) fn raw_bytes(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// The batch that begins at `position`; `Err` says whether the position is gone, or stands within a batch.
+    pub(crate) fn find(&self, position: Position) -> Result<StoredBatch, bool> {
+        let after = self.entries.partition_point(|entry| entry.position <= position);
+        match self.entries[..after].last() {
+            Some(entry) if entry.position == position => Ok(self.batch(entry)),
+            Some(entry) => Err(entry.position.advance(u64::from(entry.records)) <= position),
+            None => Err(true),
+        }
+    }
+
+    fn batch(&self, entry: &BlockEntry) -> StoredBatch {
+        let payload = Payload::Mapped(self.raw.clone(), entry.payload.clone());
+        StoredBatch { kind: entry.kind, position: entry.position, records: entry.records, time: entry.time, payload }
+    }
+}
+
 /// A frame with a valid header; its payload is not checked yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
@@ -61,6 +135,11 @@ impl Frame {
 
     pub(crate) fn positions(&self) -> Range<Position> {
         self.header.first..self.header.end()
+    }
+
+    /// Whether it holds several batches.
+    pub(crate) fn is_block(&self) -> bool {
+        self.header.kind() == Some(FrameKind::Block)
     }
 }
 
@@ -116,19 +195,37 @@ impl Walker {
         Ok(None)
     }
 
-    /// The frame's batch; damage when the payload's CRC does not hold.
-    pub(crate) fn payload(&mut self, frame: &Frame) -> io::Result<Result<StoredBatch, Damage>> {
+    /// What the frame holds; damage when the payload's CRC does not hold, or its bytes are not what the header says.
+    pub(crate) fn content(&mut self, frame: &Frame) -> io::Result<Result<Content, Damage>> {
+        let damaged = |walker: &Self, what: &str| Ok(Err(walker.damage(frame.bytes(), frame.positions(), what)));
         if !self.crc_holds(frame)? {
-            return Ok(Err(self.damage(frame.bytes(), frame.positions(), "the CRC of the payload does not hold")));
+            return damaged(self, "the CRC of the payload does not hold");
         }
-        let Some(kind) = frame.header.batch_kind() else {
-            let what = "the payload is encoded in a way that this program does not know";
-            return Ok(Err(self.damage(frame.bytes(), frame.positions(), what)));
-        };
-        let (offset, len) = (frame.offset + FRAME_HEADER_BYTES as u64, frame.header.payload_bytes());
-        let payload: Payload = self.source.payload(offset, len, self.limit)?;
         let header = &frame.header;
-        Ok(Ok(StoredBatch { kind, position: header.first, records: header.records, time: header.time, payload }))
+        let (offset, len) = (frame.offset + FRAME_HEADER_BYTES as u64, header.payload_bytes());
+        match header.kind() {
+            None => damaged(self, "the payload is encoded in a way that this program does not know"),
+            Some(FrameKind::Batch(kind)) => {
+                let payload: Payload = self.source.payload(offset, len, self.limit)?;
+                let batch =
+                    StoredBatch { kind, position: header.first, records: header.records, time: header.time, payload };
+                Ok(Ok(Content::Batch(batch)))
+            }
+            Some(FrameKind::Block) => {
+                let Some(raw) = decompress(self.source.at(offset, len, self.limit)?, header.raw_bytes) else {
+                    return damaged(self, "the block cannot be decompressed");
+                };
+                let Some(block) = Block::new(header, &raw) else {
+                    return damaged(self, "the block does not hold whole batches");
+                };
+                let entries = block.entries().collect();
+                Ok(Ok(Content::Block(OpenBlock { raw: Mapping::from(raw), entries })))
+            }
+            Some(FrameKind::Gap) => match GapReason::of_payload(self.source.at(offset, len, self.limit)?) {
+                Some(reason) => Ok(Ok(Content::Gap(reason))),
+                None => damaged(self, "the gap names no reason that this program knows"),
+            },
+        }
     }
 
     /// Whether the bytes between the frame's end and the next multiple of 8 are zero.

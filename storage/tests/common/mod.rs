@@ -10,7 +10,7 @@ use agenttracer_model::{Position, Timestamp};
 use agenttracer_storage::disk::{RealDisk, SimClock, SimDisk, SystemClock};
 use agenttracer_storage::verify::{Report, verify};
 use agenttracer_storage::{
-    AppendError, Batch, Follower, Log, OpenError, Options, Recovery, ResolveOnCommit, SegmentedLog, SyncMode,
+    AppendError, Batch, BatchKind, Follower, Log, OpenError, Options, Recovery, ResolveOnCommit, SegmentedLog, SyncMode,
 };
 use uuid::Uuid;
 

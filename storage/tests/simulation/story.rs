@@ -379,7 +379,7 @@ impl Story {
         match error {
             ReadError::Io { .. } => self.troubled || self.disk.has_crashed(),
             ReadError::Damaged(damage) => self.lost_pages && damage.positions.start >= log.durable(),
-            ReadError::NotFound(_) => false,
+            ReadError::NotFound(_) | ReadError::Gone { .. } => false,
         }
     }
 
