@@ -83,6 +83,9 @@ impl From<SubmitError> for Refused {
             SubmitError::Busy => Self::Busy("The log's queue is full, try again in a moment"),
             SubmitError::TooLarge => Self::TooLarge("The run is larger than the log can hold in one piece".to_owned()),
             SubmitError::DiskFull => Self::Unavailable("The disk is full".to_owned()),
+            SubmitError::OverLimit => Self::Unavailable(
+                "The data directory has reached max_disk, and nothing older can be dropped".to_owned(),
+            ),
             SubmitError::Poisoned => {
                 Self::Unavailable("A write failed and the log is being reopened; send the run again".to_owned())
             }

@@ -282,6 +282,7 @@ async fn health(State(state): State<IngestState>) -> Response {
     let unhealthy = match log.health() {
         Health::Writable => None,
         Health::DiskFull => Some("the disk is full"),
+        Health::OverLimit => Some("the data directory has reached max_disk"),
         Health::Poisoned(_) => Some("a write failed and the log is being reopened"),
         Health::Closed => Some("the server is shutting down"),
     };

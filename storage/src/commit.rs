@@ -21,7 +21,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use crate::format::Slot;
 use crate::manifest::Manifest;
 use crate::recovery::{begin_segment, no_segment, recover, write_manifest};
-use crate::segment::{NewFrame, Sealed, Table, Writer};
+use crate::rewrite::RewriteError;
+use crate::segment::{NewFrame, Sealed, SegmentFile, Table, Writer};
 use crate::view::{View, is_full, lock};
 use crate::{AppendError, BatchKind, Committed, Follower, KnownDurable, Payload, StoredBatch, SyncMode, Ticket};
 
@@ -319,6 +320,73 @@ impl Committer {
         Ok(())
     }
 
+    /// What holds the directory, to be kept while files in it are changed.
+    ///
+    /// # Errors
+    /// `Closed` when the log is, `Failed` while it is poisoned.
+    pub(crate) fn hold_directory(&self) -> Result<Arc<dyn Send + Sync>, RewriteError> {
+        if let Some(poison) = &self.poison {
+            return Err(RewriteError::Failed(poison.reason.clone()));
+        }
+        self.lock.clone().ok_or(RewriteError::Closed)
+    }
+
+    /// Seals the active segment and begins the next one; whether there was a batch in it.
+    pub(crate) fn seal_active(&mut self) -> Result<bool, RewriteError> {
+        self.hold_directory()?;
+        if self.writer.as_ref().is_none_or(|writer| writer.end() == writer.active.file.first) {
+            return Ok(false);
+        }
+        match self.rotate() {
+            Ok(()) => Ok(true),
+            Err(Stop::Full) => Err(RewriteError::DiskFull),
+            Err(Stop::Failed(error)) => Err(self.fail(&error)),
+        }
+    }
+
+    /// Changes the list of sealed segments, durably, and what readers see. Only one slot of the manifest says so yet:
+    /// call [`confirm`](Self::confirm) before a file is removed.
+    pub(crate) fn relist(
+        &mut self,
+        change: impl FnOnce(&mut Slot) -> Result<(), RewriteError>,
+    ) -> Result<(), RewriteError> {
+        self.hold_directory()?;
+        let mut slot = self.manifest.slot.clone();
+        change(&mut slot)?;
+        let view = self.view.clone();
+        if let Err(error) = write_manifest(&view.env, &mut self.manifest, slot) {
+            return Err(self.fail(&error));
+        }
+        let before = view.table();
+        let sealed = self.manifest.slot.segments.iter().map(|entry| {
+            let known = before.sealed_at(entry.first).filter(|known| known.entry == *entry);
+            known.cloned().unwrap_or_else(|| {
+                let log_id = self.manifest.slot.log_id;
+                let file = SegmentFile::new(&view.env.log_dir, log_id, entry.first, entry.generation);
+                Arc::new(Sealed { file, entry: *entry })
+            })
+        });
+        view.set_table(Table { sealed: sealed.collect(), active: before.active.clone() });
+        Ok(())
+    }
+
+    /// Writes the manifest as it is into the other slot: then both name the same files.
+    pub(crate) fn confirm(&mut self) -> Result<(), RewriteError> {
+        self.hold_directory()?;
+        let slot = self.manifest.slot.clone();
+        write_manifest(&self.view.env, &mut self.manifest, slot).map_err(|error| self.fail(&error))
+    }
+
+    /// What the log is and how often it was started.
+    pub(crate) fn identity(&self) -> (uuid::Uuid, u64) {
+        (self.manifest.slot.log_id, self.manifest.slot.epoch)
+    }
+
+    fn fail(&mut self, error: &io::Error) -> RewriteError {
+        self.poison(&error.to_string(), *REOPEN_MS.start());
+        RewriteError::Failed(error.to_string())
+    }
+
     fn poison(&mut self, reason: &str, backoff_ms: u64) {
         tracing::error!(reason, backoff_ms, "writing the log failed: it is reopened");
         self.view.set_poisoned(reason);
@@ -355,6 +423,9 @@ impl Committer {
         self.view.set_table(opened.table);
         self.view.set_tail(tail);
         self.view.set_durable(tail);
+        self.view.close_replaced();
+        lock(&self.view.upkeep).doom(opened.strays);
+        self.view.sweep();
         self.catch_up(seen, tail);
         self.poison = None;
         self.view.set_reopened(opened.writer.is_none());

@@ -42,6 +42,9 @@ pub enum SubmitError {
     /// The disk is full: reads go on, writes come back by themselves when there is space.
     #[error("the disk is full")]
     DiskFull,
+    /// The log was told to take no more runs, as the data directory is as large as it may be.
+    #[error("the data directory has reached its limit")]
+    OverLimit,
     /// A write or sync failed: the log is being reopened.
     #[error("the log is being reopened after a failed write")]
     Poisoned,

@@ -31,6 +31,7 @@
 #![deny(unsafe_code)]
 
 mod commit;
+pub mod compaction;
 pub mod disk;
 mod error;
 pub mod format;
@@ -42,6 +43,7 @@ mod mmap;
 mod prepare;
 pub mod record;
 mod recovery;
+mod rewrite;
 mod segment;
 mod segmented;
 pub mod verify;
@@ -52,4 +54,5 @@ pub use format::GapReason;
 pub use log::{Batch, BatchKind, Committed, Follower, Health, Log, Payload, StoredBatch, SyncMode, Ticket};
 pub use memory::MemoryLog;
 pub use recovery::{Cut, Recovery};
+pub use rewrite::{ActivePart, Dropped, Pin, RewriteError, Rewriting, Rewritten, SealedSegment};
 pub use segmented::{KnownDurable, Options, ResolveOnCommit, SegmentedLog};

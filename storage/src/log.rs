@@ -75,6 +75,8 @@ pub enum Health {
     Writable,
     /// No space for another segment.
     DiskFull,
+    /// It has space, but was told to take no more runs: see `SegmentedLog::hold_back`.
+    OverLimit,
     /// A write or sync failed; it is being reopened through recovery.
     Poisoned(String),
     /// It was shut down.

@@ -1,12 +1,14 @@
 //! One file of batches: the active segment, which grows at its tail, or a sealed one, which never changes.
 
 mod reader;
+mod rewriter;
 mod source;
 mod table;
 mod walk;
 mod writer;
 
 pub(crate) use reader::{Lookup, OpenSealed, find_in_active, find_in_sealed, load_footer, read_footer, rebuild_footer};
+pub(crate) use rewriter::Rewriter;
 pub(crate) use source::Source;
 pub(crate) use table::{Active, Sealed, Table};
 pub(crate) use walk::{Batches, Content, Frame, OpenBlock, Span, Step, Walker};

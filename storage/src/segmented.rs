@@ -18,8 +18,8 @@ use crate::recovery::{Env, Recovery, at, recover, remove_strays};
 use crate::segment::Writer;
 use crate::view::{View, lock};
 use crate::{
-    AppendError, Batch, Committed, Damage, Follower, Health, Log, OpenError, ReadError, StoredBatch, SubmitError,
-    SyncMode, Ticket,
+    AppendError, Batch, BatchKind, Committed, Damage, Follower, Health, Log, OpenError, ReadError, StoredBatch,
+    SubmitError, SyncMode, Ticket,
 };
 
 /// How a log works.
@@ -70,10 +70,10 @@ pub struct KnownDurable {
 /// unclean one, which begins another segment.
 pub struct SegmentedLog {
     id: Uuid,
-    view: Arc<View>,
+    pub(crate) view: Arc<View>,
     max_payload_bytes: usize,
     sender: RwLock<Option<Sender<Message>>>,
-    committer: Arc<Mutex<Committer>>,
+    pub(crate) committer: Arc<Mutex<Committer>>,
     /// None in a log that is driven by [`step`](Self::step).
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -174,6 +174,12 @@ impl SegmentedLog {
         Ok((log, (queue, nudges, held_lock), recovery))
     }
 
+    /// Refuses runs with [`SubmitError::OverLimit`] from now on, or takes them again; what the log tells of itself is always
+    /// taken.
+    pub fn hold_back(&self, hold: bool) {
+        self.view.held_back.store(hold, Ordering::Relaxed);
+    }
+
     /// Does what the threads would do now: prepares a segment when the disk was full, commits one group, syncs or reopens
     /// when it is time. Returns whether batches still wait.
     pub fn step(&self) -> bool {
@@ -224,11 +230,19 @@ impl SegmentedLog {
         self.view.finished().unwrap_or_else(|| Err(AppendError::Failed("the commit thread panicked".to_owned())))
     }
 
+    /// Wakes the commit thread, if there is one.
+    pub(crate) fn wake(&self) {
+        if let Some(sender) = self.sender.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // When the queue is full, the thread is awake anyway.
+            let _ = sender.try_send(Message::Wake);
+        }
+    }
+
     fn failure(&self) -> Option<AppendError> {
         match self.view.health() {
             Health::Poisoned(reason) => Some(AppendError::Failed(reason)),
             Health::Closed => Some(AppendError::Closed),
-            Health::Writable | Health::DiskFull => None,
+            Health::Writable | Health::OverLimit | Health::DiskFull => None,
         }
     }
 }
@@ -242,11 +256,15 @@ impl Log for SegmentedLog {
         assert!(batch.records > 0, "a batch has at least one record");
         if !self.view.is_writable() {
             match self.view.health() {
-                Health::Writable => {}
+                Health::Writable | Health::OverLimit => {}
                 Health::DiskFull => return Err(SubmitError::DiskFull),
                 Health::Poisoned(_) => return Err(SubmitError::Poisoned),
                 Health::Closed => return Err(SubmitError::Closed),
             }
+        }
+        // What the log tells of itself is short, and an erasure must not fail for want of space that it frees.
+        if batch.kind == BatchKind::Run && self.view.held_back.load(Ordering::Relaxed) {
+            return Err(SubmitError::OverLimit);
         }
         if batch.payload.len() > self.max_payload_bytes {
             return Err(SubmitError::TooLarge);
@@ -300,10 +318,7 @@ impl Log for SegmentedLog {
             return lock(&self.committer).sync_now();
         }
         self.view.sync_wanted.store(true, Ordering::Release);
-        if let Some(sender) = self.sender.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            // When the queue is full, the thread is awake anyway.
-            let _ = sender.try_send(Message::Wake);
-        }
+        self.wake();
         self.view.wait(|| {
             let durable = self.view.durable();
             if durable >= wanted { Some(Ok(durable)) } else { self.failure().map(Err) }

@@ -12,6 +12,7 @@ use crossbeam_channel::Sender;
 
 use crate::format::GapReason;
 use crate::recovery::Env;
+use crate::rewrite::Upkeep;
 use crate::segment::{
     Batches, Lookup, OpenSealed, Sealed, Source, Span, Step, Table, Walker, find_in_active, find_in_sealed,
 };
@@ -36,6 +37,8 @@ pub(crate) struct View {
     pub(crate) nudge: Sender<()>,
     /// Bytes of payloads that wait for the committer.
     pub(crate) queued_bytes: AtomicUsize,
+    /// No runs are taken.
+    pub(crate) held_back: AtomicBool,
     /// Somebody waits for a sync.
     pub(crate) sync_wanted: AtomicBool,
     clean_close: AtomicBool,
@@ -47,6 +50,8 @@ pub(crate) struct View {
     reason: Mutex<String>,
     damage: Mutex<Vec<Damage>>,
     open: Mutex<OpenFiles>,
+    /// What must not be removed yet, and what is to be.
+    pub(crate) upkeep: Mutex<Upkeep>,
     changed: (Mutex<()>, Condvar),
 }
 
@@ -63,6 +68,7 @@ impl View {
             env,
             nudge,
             queued_bytes: AtomicUsize::new(0),
+            held_back: AtomicBool::new(false),
             sync_wanted: AtomicBool::new(false),
             clean_close: AtomicBool::new(false),
             finished: Mutex::new(None),
@@ -73,6 +79,7 @@ impl View {
             reason: Mutex::new(String::new()),
             damage: Mutex::new(damage),
             open: Mutex::new(OpenFiles::default()),
+            upkeep: Mutex::default(),
             changed: (Mutex::new(()), Condvar::new()),
         }
     }
@@ -105,6 +112,7 @@ impl View {
 
     pub(crate) fn health(&self) -> Health {
         match self.state.load(Ordering::Acquire) {
+            WRITABLE if self.held_back.load(Ordering::Relaxed) => Health::OverLimit,
             WRITABLE => Health::Writable,
             DISK_FULL => Health::DiskFull,
             POISONED => Health::Poisoned(lock(&self.reason).clone()),
@@ -248,7 +256,7 @@ impl View {
         Scan { view: self.clone(), next: range.start, end, segment: None, batches: None }
     }
 
-    fn open(&self, sealed: &Sealed) -> Result<Arc<OpenSealed>, ReadError> {
+    pub(crate) fn open(&self, sealed: &Sealed) -> Result<Arc<OpenSealed>, ReadError> {
         let name = (sealed.entry.first, sealed.entry.generation);
         {
             let mut open = lock(&self.open);
@@ -273,8 +281,17 @@ impl View {
             open.files.remove(&oldest);
         }
         let now = open.uses;
-        open.files.insert(name, (file.clone(), now));
+        // A reader with an older table may open what was replaced: nobody would close it again.
+        if self.table().names(&file.file) {
+            open.files.insert(name, (file.clone(), now));
+        }
         Ok(file)
+    }
+
+    /// Closes the files that the table does not name any more, as far as no reader has them.
+    pub(crate) fn close_replaced(&self) {
+        let table = self.table();
+        lock(&self.open).files.retain(|_, (file, _)| table.names(&file.file));
     }
 }
 

@@ -6,8 +6,8 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use agenttracer_model::Position;
-use agenttracer_storage::Log;
 use agenttracer_storage::disk::{Disk, SimDisk};
+use agenttracer_storage::{Log, Rewriting, StoredBatch};
 use common::{SIM_DIR, Sim, payload};
 
 const BATCHES: u64 = 5;
@@ -61,6 +61,67 @@ fn todays_reader_opens_the_golden_files() {
         assert_eq!(batch.payload[..], payload(i, 50 + 1000 * i as usize)[..]);
         next = batch.end();
     }
+}
+
+const REWRITTEN: &str = "rewritten/00000000000000000000.g2.cseg";
+const REWRITTEN_MANIFEST: &str = "rewritten/manifest.a";
+
+/// The log above, with everything rewritten but its second batch.
+struct WithoutTheSecond;
+
+impl Rewriting for WithoutTheSecond {
+    fn keep(&mut self, batch: &StoredBatch) -> bool {
+        batch.position != Position::new(1)
+    }
+}
+
+fn rewritten() -> Sim {
+    let sim = written();
+    let (log, _) = sim.open().unwrap();
+    log.seal_active().unwrap();
+    let end = log.sealed().last().unwrap().entry.end;
+    log.rewrite(Position::ZERO..end, &mut WithoutTheSecond).unwrap();
+    log.close().unwrap();
+    sim
+}
+
+#[test]
+fn todays_rewriting_writes_the_golden_file() {
+    let sim = rewritten();
+    for name in [REWRITTEN, REWRITTEN_MANIFEST] {
+        let file = name.replace("rewritten/0", "log/0").replace("rewritten/", "");
+        let bytes =
+            sim.disk.content(&Path::new(SIM_DIR).join(&file)).unwrap_or_else(|| panic!("{file} was not written"));
+        if std::env::var_os("WRITE_GOLDEN").is_some() && !golden(name).exists() {
+            std::fs::create_dir_all(golden(name).parent().unwrap()).unwrap();
+            std::fs::write(golden(name), &bytes).unwrap();
+        }
+        assert!(bytes == std::fs::read(golden(name)).unwrap(), "{name} has other bytes than its golden file");
+    }
+}
+
+#[test]
+fn todays_reader_opens_the_golden_rewritten_segment() {
+    // Today's log, with the bytes of then in the place of today's.
+    let sim = rewritten();
+    let file = Path::new(SIM_DIR).join(REWRITTEN.replace("rewritten", "log"));
+    sim.disk.damage(&file, |bytes| bytes.copy_from_slice(&std::fs::read(golden(REWRITTEN)).unwrap()));
+    assert!(sim.verify().is_sound());
+    let (log, recovery) = sim.open().unwrap();
+    assert!(recovery.damage.is_empty(), "{recovery}");
+    let mut next = 0;
+    let mut expected = Vec::new();
+    for i in 0..BATCHES {
+        if i != 1 {
+            expected.push((next, 1 + (i % 2) as u32, payload(i, 50 + 1000 * i as usize)));
+        }
+        next += 1 + i % 2;
+    }
+    let found: Vec<_> = log
+        .scan(Position::ZERO..log.tail())
+        .map(|batch| batch.map(|batch| (batch.position.get(), batch.records, batch.payload.to_vec())).unwrap())
+        .collect();
+    assert!(found == expected);
 }
 
 #[test]

@@ -163,6 +163,7 @@ async fn a_refused_batch_frees_its_id() {
     for (refusal, status) in [
         (SubmitError::Busy, 429),
         (SubmitError::DiskFull, 503),
+        (SubmitError::OverLimit, 503),
         (SubmitError::Poisoned, 503),
         (SubmitError::Closed, 503),
         (SubmitError::TooLarge, 413),

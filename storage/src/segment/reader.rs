@@ -14,6 +14,9 @@ const POINT_AHEAD_BYTES: usize = 64 * 1024;
 /// A block that is larger is not kept for the next point read.
 const KEPT_BLOCK_BYTES: usize = 256 * 1024;
 
+/// The positions of a block's frame, and the block.
+type InBlock = (Range<Position>, OpenBlock);
+
 /// What a point read found.
 pub(crate) enum Lookup {
     /// The batch.
@@ -35,7 +38,7 @@ pub(crate) struct OpenSealed {
     pub(crate) limit: u64,
     mapping: OnceLock<Mapping>,
     /// The block that was read last, with its positions: who reads a run reads its neighbours next.
-    block: Mutex<Option<(Range<Position>, OpenBlock)>>,
+    block: Mutex<Option<InBlock>>,
 }
 
 impl OpenSealed {
@@ -208,7 +211,7 @@ pub(crate) fn find_in_active(active: &Active, position: Position) -> io::Result<
 }
 
 /// What stands at `position`, and the block in which it stands.
-fn find(mut walker: Walker, position: Position) -> io::Result<(Lookup, Option<(Range<Position>, OpenBlock)>)> {
+fn find(mut walker: Walker, position: Position) -> io::Result<(Lookup, Option<InBlock>)> {
     while walker.expected() <= position {
         match walker.step()? {
             Some(Step::Frame(frame)) if frame.positions().contains(&position) => {

@@ -20,6 +20,11 @@ impl Table {
         self.sealed.first().map_or(self.active.file.first, |sealed| sealed.entry.first)
     }
 
+    /// Whether this is the file of a sealed segment.
+    pub(crate) fn names(&self, file: &SegmentFile) -> bool {
+        self.sealed_at(file.first).is_some_and(|sealed| sealed.file.path == file.path)
+    }
+
     /// The sealed segment that holds `position`.
     pub(crate) fn sealed_at(&self, position: Position) -> Option<&Arc<Sealed>> {
         let after = self.sealed.partition_point(|segment| segment.entry.first <= position);
