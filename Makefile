@@ -64,7 +64,8 @@ $(VENV)/.made: .ci/requirements.txt
 lint-python: $(VENV)/.made ## format, lints and types of the Python parts
 	$(RUFF) format --check $(PYTHON_FILES)
 	$(RUFF) check $(PYTHON_FILES)
-	MYPYPATH=sdk $(MYPY) sdk/agenttrace sdk/tests sdk/generate_taxonomy.py
+	MYPYPATH=sdk:sdk/tests $(MYPY) sdk/agenttrace sdk/tests sdk/generate_taxonomy.py
+	$(VENV)/bin/pyright
 	$(MYPY) compat docker docs examples conftest.py
 
 .PHONY: test-python

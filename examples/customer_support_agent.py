@@ -299,10 +299,11 @@ def main() -> int:
 
     everything_went_out = tracer.close()
     stats = tracer.stats()
-    print(f"{stats.delivered} of {stats.finished} runs delivered to {api_url}")
+    print(f"{stats.sent} of {stats.finished} runs delivered to {api_url}")
     if not everything_went_out:
         print(
-            f"{stats.dropped} could not be delivered ({stats.last_error}): does the server run? `make serve` starts it"
+            f"{stats.spooled} wait on disk and go out with the next start, {stats.dropped} were dropped "
+            f"({stats.last_error}): does the server run? `make serve` starts it"
         )
         return 1
     read = query_url(api_url)

@@ -1,4 +1,4 @@
-"""Writes `agenttrace/_taxonomy.py` from the one table, which stands in `model/src/taxonomy.rs`.
+"""Writes `agenttrace/_taxonomy.py` from the one table, which stands in `model`: `taxonomy.rs` and `privacy`.
 
 cargo run -q -p agenttracer-model --example taxonomy_json | python3 sdk/generate_taxonomy.py
 cargo run -q -p agenttracer-model --example taxonomy_json | python3 sdk/generate_taxonomy.py --check
@@ -12,7 +12,8 @@ from pathlib import Path
 
 TARGET = Path(__file__).parent / "agenttrace" / "_taxonomy.py"
 
-HEADER = '''"""The closed lists. Generated from `model/src/taxonomy.rs` by `generate_taxonomy.py`: do not edit."""
+HEADER = '''"""The closed lists and those of the privacy rules. Generated from `model` by `generate_taxonomy.py`: do not
+edit."""
 
 from __future__ import annotations
 
@@ -21,13 +22,18 @@ from typing import Final
 '''
 
 
-def values(names: list[str], indent: str) -> str:
-    """The names as a tuple, one a line."""
-    lines = "".join(f'{indent}    "{name}",\n' for name in names)
+def value(entry: str | list[str | int]) -> str:
+    """A name, or a name with a number."""
+    return f"({', '.join(map(json.dumps, entry))})" if isinstance(entry, list) else json.dumps(entry)
+
+
+def values(entries: list[str | list[str | int]], indent: str) -> str:
+    """The entries as a tuple, one a line."""
+    lines = "".join(f"{indent}    {value(entry)},\n" for entry in entries)
     return f"(\n{lines}{indent})"
 
 
-def module(taxonomy: dict[str, list[str] | dict[str, list[str]]]) -> str:
+def module(taxonomy: dict[str, list[str | list[str | int]] | dict[str, list[str | list[str | int]]]]) -> str:
     """The text of the module that holds `taxonomy`."""
     parts = [HEADER]
     for name, table in taxonomy.items():
@@ -35,7 +41,8 @@ def module(taxonomy: dict[str, list[str] | dict[str, list[str]]]) -> str:
             rows = "".join(f'    "{kind}": {values(codes, "    ")},\n' for kind, codes in table.items())
             parts.append(f"\n{name.upper()}: Final[Mapping[str, tuple[str, ...]]] = {{\n{rows}}}\n")
         else:
-            parts.append(f"\n{name.upper()}: Final[tuple[str, ...]] = {values(table, '')}\n")
+            kind = "tuple[str, int]" if isinstance(table[0], list) else "str"
+            parts.append(f"\n{name.upper()}: Final[tuple[{kind}, ...]] = {values(table, '')}\n")
     return "".join(parts)
 
 
@@ -48,7 +55,7 @@ def main() -> int:
     if TARGET.read_text(encoding="utf-8") == text:
         print("the SDK's taxonomy is in step with the model's")
         return 0
-    print(f"{TARGET.name} is not in step with model/src/taxonomy.rs: run sdk/generate_taxonomy.py", file=sys.stderr)
+    print(f"{TARGET.name} is not in step with `model`: run sdk/generate_taxonomy.py", file=sys.stderr)
     return 1
 
 

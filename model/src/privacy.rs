@@ -18,8 +18,10 @@ mod text;
 
 use std::fmt;
 
+pub use keys::{CONTENT_KEYS, PRIVATE_KEY_ENDS, PRIVATE_KEYS, THOUGHT_KEYS};
 pub use message::{clean_message, refuse_message};
 pub use metadata::{clean_metadata, refuse_metadata};
+pub use secrets::{NO_SECRETS, SECRET_PREFIXES};
 pub use text::normalise_text;
 
 /// What a required string becomes when a private shape stands in it.

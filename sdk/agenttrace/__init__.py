@@ -18,11 +18,30 @@ After the constructor nothing raises into the agent and nothing waits for the ne
 
 from __future__ import annotations
 
+from ._decorators import run_step
 from ._errors import AgentTraceError, ConfigurationError
 from ._run import Run
-from ._stats import Stats
+from ._scope import current_run, current_step
+from ._stats import EventStats, Stats
 from ._step import Step
 from ._tracer import AgentTracer
 
-__all__ = ["AgentTraceError", "AgentTracer", "ConfigurationError", "Run", "Stats", "Step"]
+# The names under which existing agents know them.
+RunContext = Run
+StepContext = Step
+
+__all__ = [
+    "AgentTraceError",
+    "AgentTracer",
+    "ConfigurationError",
+    "EventStats",
+    "Run",
+    "RunContext",
+    "Stats",
+    "Step",
+    "StepContext",
+    "current_run",
+    "current_step",
+    "run_step",
+]
 __version__ = "0.1.0"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import uuid
-from datetime import datetime
+
+_random = random.Random()  # noqa: S311 - unique, not secret
+# The fixed bits of a UUID of version 7.
+_VERSION_AND_VARIANT = 7 << 76 | 2 << 62
 
 
-def new_id(now: datetime) -> str:
-    """A UUID of version 7: its first 48 bits are the time in ms, the rest is random."""
-    time_ms = int(now.timestamp() * 1000) & (1 << 48) - 1
-    # From the operating system, not from `random`: a forked child must not make its parent's ids again.
-    random_bits = int.from_bytes(os.urandom(10), "big")
-    value = time_ms << 80 | random_bits
-    value = value & ~(0xF << 76) | 7 << 76
-    value = value & ~(0x3 << 62) | 2 << 62
+def new_id(time_ms: int) -> str:
+    """A UUID of version 7: its first 48 bits are the time in ms since 1970, the rest is random."""
+    bits = _random.getrandbits(74)
+    value = (time_ms & (1 << 48) - 1) << 80 | (bits >> 62) << 64 | bits & (1 << 62) - 1 | _VERSION_AND_VARIANT
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
@@ -27,3 +27,8 @@ def known_id(given: object) -> str | None:
         return str(uuid.UUID(str(given)))
     except ValueError:
         return None
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked child must not make its parent's ids again.
+    os.register_at_fork(after_in_child=_random.seed)

@@ -71,6 +71,7 @@ class HasNotes(Protocol):
     @property
     def notes(self) -> Notes:
         """Where its mistakes are noted."""
+        ...
 
 
 Self = TypeVar("Self", bound=HasNotes)

@@ -1,4 +1,4 @@
-"""The closed lists. Generated from `model/src/taxonomy.rs` by `generate_taxonomy.py`: do not edit."""
+"""The closed lists and those of the privacy rules. Generated from `model` by `generate_taxonomy.py`: do not edit."""
 
 from __future__ import annotations
 
@@ -151,4 +151,121 @@ METADATA_KEYS: Final[tuple[str, ...]] = (
     "http_status",
     "result_count",
     "attempt",
+)
+
+CONTENT_KEYS: Final[tuple[str, ...]] = (
+    "prompt",
+    "response",
+    "output",
+    "input",
+    "content",
+    "text",
+    "message",
+)
+
+THOUGHT_KEYS: Final[tuple[str, ...]] = (
+    "reasoning",
+    "thought",
+    "chain_of_thought",
+    "explanation",
+    "rationale",
+)
+
+PRIVATE_KEYS: Final[tuple[str, ...]] = (
+    "query",
+    "question",
+    "answer",
+    "body",
+    "document",
+    "documents",
+    "page_content",
+    "messages",
+    "instructions",
+    "arguments",
+    "result",
+    "completion",
+    "transcript",
+    "email",
+    "phone",
+    "ssn",
+    "authorization",
+    "cookie",
+    "client_ip",
+    "password",
+    "passwd",
+    "api_key",
+    "apikey",
+    "api-key",
+    "x-api-key",
+    "token",
+    "secret",
+    "access_token",
+    "auth_token",
+    "bearer_token",
+    "id_token",
+    "refresh_token",
+    "session_token",
+    "private_key",
+)
+
+PRIVATE_KEY_ENDS: Final[tuple[str, ...]] = (
+    "_prompt",
+    "_input",
+    "_output",
+    "_query",
+    "_answer",
+    "_completion",
+    "_password",
+    "_passwd",
+    "_api_key",
+    "_secret",
+)
+
+SECRET_PREFIXES: Final[tuple[tuple[str, int], ...]] = (
+    ("sk-", 20),
+    ("pk-", 20),
+    ("rk-", 20),
+    ("sk_live_", 16),
+    ("sk_test_", 16),
+    ("rk_live_", 16),
+    ("rk_test_", 16),
+    ("pk_live_", 16),
+    ("ghp_", 30),
+    ("gho_", 30),
+    ("ghu_", 30),
+    ("ghs_", 30),
+    ("ghr_", 30),
+    ("github_pat_", 30),
+    ("glpat-", 20),
+    ("xoxb-", 20),
+    ("xoxp-", 20),
+    ("AIza", 35),
+    ("AKIA", 16),
+    ("ASIA", 16),
+    ("hf_", 30),
+)
+
+NO_SECRETS: Final[tuple[str, ...]] = (
+    "null",
+    "true",
+    "false",
+    "missing",
+    "invalid",
+    "expired",
+    "none",
+    "undefined",
+    "unknown",
+    "empty",
+    "required",
+    "expected",
+    "unexpected",
+    "malformed",
+    "revoked",
+    "denied",
+    "rejected",
+    "unauthorized",
+    "forbidden",
+    "redacted",
+    "[redacted]",
+    "[secret]",
 )

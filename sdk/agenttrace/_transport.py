@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+# Names of hosts are encoded by it, and nobody else imports it before the first request: a process that is forked in the
+# middle of that import could not import it again.
+import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
 import http.client
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from ._errors import ConfigurationError
+from ._http import connect
 
 # An answer names each refused run: 10,000 of them with their errors stay below this.
 _MOST_ANSWER_BYTES = 16 * 1024 * 1024
@@ -20,7 +23,7 @@ class Answer:
     """What the server said."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Their names in lower case."""
     body: bytes = b""
 
@@ -33,9 +36,11 @@ class Transport(Protocol):
 
         Raises `OSError` or `http.client.HTTPException` when there is no answer: the request may have arrived or not.
         """
+        ...
 
     def close(self) -> None:
         """Lets go of the connection; a later `post` makes a new one."""
+        ...
 
 
 class HttpTransport:
@@ -70,11 +75,7 @@ class HttpTransport:
             connection.close()
 
     def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
-        host = self._url.hostname or ""
-        if self._url.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(host, self._url.port, timeout=timeout_s, context=context)
-        return http.client.HTTPConnection(host, self._url.port, timeout=timeout_s)
+        return connect(self._url.scheme, self._url.hostname or "", self._url.port, timeout_s)
 
     def _post(
         self, connection: http.client.HTTPConnection, path: str, body: bytes, headers: Mapping[str, str]

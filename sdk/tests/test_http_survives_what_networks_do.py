@@ -72,10 +72,10 @@ def record(tracer: AgentTracer, runs: int = 1) -> None:
 
 
 def test_one_connection_is_kept(http: Server) -> None:
-    with AgentTracer("a", "1", "test", f"{http.url}/behind/a/proxy/", "key-1") as tracer:
+    with AgentTracer("a", "1", f"{http.url}/behind/a/proxy/", "test", "key-1") as tracer:
         for _ in range(5):
             record(tracer)
-        assert tracer.stats().delivered == 5
+        assert tracer.stats().sent == 5
     assert http.connections == 1
     for path, headers, _ in http.requests:
         assert path == "/behind/a/proxy/v1/runs/batch"
@@ -89,21 +89,23 @@ def test_a_connection_that_was_cut_while_idle_costs_no_retry(http: Server) -> No
         for _ in range(5):
             record(tracer)
         stats = tracer.stats()
-        assert (stats.delivered, stats.retries, stats.last_error) == (5, 0, None)
+        assert (stats.sent, stats.retries, stats.last_error) == (5, 0, None)
     assert http.connections == 5
 
 
 def test_many_runs_arrive_compressed_and_whole(http: Server) -> None:
     with AgentTracer("agént", "1", api_url=http.url) as tracer:
         record(tracer, 50)
-        assert tracer.stats().delivered == 50
+        assert tracer.stats().sent == 50
     assert any(headers.get("content-encoding") == "gzip" for _, headers, _ in http.requests)
     assert {run["agent_id"] for _, _, runs in http.requests for run in runs} == {"agént"}
 
 
-def test_a_server_that_says_nothing_is_given_up_on(unused_port: int) -> None:
-    with AgentTracer("a", "1", api_url=f"http://127.0.0.1:{unused_port}", give_up_after_s=0) as tracer:
-        record(tracer)
-        stats = tracer.stats()
-        assert stats.dropped_by_reason == {"undeliverable": 1}
-        assert stats.last_error == "no answer: ConnectionRefusedError"
+def test_without_a_server_and_a_spool_the_end_drops_and_counts(unused_port: int) -> None:
+    tracer = AgentTracer("a", "1", api_url=f"http://127.0.0.1:{unused_port}", max_spool_bytes=0)
+    with tracer.start_run():
+        pass
+    assert not tracer.close(10)
+    stats = tracer.stats()
+    assert stats.dropped_by_reason == {"closed": 1}
+    assert stats.last_error == "no answer: ConnectionRefusedError"

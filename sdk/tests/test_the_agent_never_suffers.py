@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import uuid
+import weakref
 from collections.abc import Callable
 from itertools import count, cycle
 from pathlib import Path
@@ -39,6 +40,7 @@ GOOD_SIGNAL: dict[str, Any] = {"signal_type": "tool_success", "signal_code": "af
         {"reason_code": "early_exit"},
         {"reason_code": 7},
         {"selected": ""},
+        {"selected": "s" * 201},
         {"selected": 3},
     ],
 )
@@ -113,7 +115,8 @@ def test_long_names_are_cut_and_odd_ones_replaced(tracer: AgentTracer, transport
         with run.step("tool", None), run.step("tool", "half \ud800"):  # type: ignore[arg-type]
             pass
         run.record_failure("weather", "f c/" + "x" * 200, "m" * 600)
-        run.record_decision("tool_selection", "s" * 300, "cost_optimization", candidates=cycle(["c" * 300, 7]))  # type: ignore[list-item]
+        candidates: Any = cycle(["c" * 200, "c" * 201, 7])
+        run.record_decision("tool_selection", "s" * 200, "cost_optimization", candidates=candidates)
     run_sent = sent(tracer, transport)
     steps = run_sent["steps"]
     assert [step["name"] for step in steps] == ["n" * 255, "a bc", "unnamed", "unnamed", "half ?"]
@@ -124,7 +127,7 @@ def test_long_names_are_cut_and_odd_ones_replaced(tracer: AgentTracer, transport
     assert (failure["failure_type"], failure["failure_code"]) == ("orchestration", ("f_c_" + "x" * 200)[:100])
     assert len(failure["message"]) == 500
     decision = run_sent["decisions"][0]
-    assert (len(decision["selected"]), len(decision["candidates"])) == (200, 32)
+    assert (len(decision["selected"]), len(decision["candidates"])) == (200, 22)
     assert set(decision["candidates"]) == {"c" * 200}
 
 
@@ -186,7 +189,7 @@ def test_a_run_may_have_ten_thousand_steps_and_no_more(tracer: AgentTracer, tran
         lambda run: run.record_quality_signal("schema_valid"),
         lambda run: run.record_failure(),
         lambda run: run.set_status(),
-        lambda run: run.add_metadata(None),
+        lambda run: run.add_metadata(5),
         lambda run: run.step("tool", "t").add_metadata("text"),
     ],
 )
@@ -206,7 +209,7 @@ def test_a_transport_that_breaks_does_not_stop_the_thread(tracer: AgentTracer, t
             pass
         assert tracer.flush()
     stats = tracer.stats()
-    assert (stats.delivered, stats.dropped_by_reason, stats.internal_errors) == (1, {"undeliverable": 1}, 1)
+    assert (stats.sent, stats.dropped_by_reason, stats.internal_errors) == (1, {"undeliverable": 1}, 1)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +222,9 @@ def test_a_transport_that_breaks_does_not_stop_the_thread(tracer: AgentTracer, t
         {"api_url": "ftp://localhost"},
         {"api_url": "http://me:canary@localhost"},
         {"api_url": "http://localhost:99999"},
-        {"api_url": None},
+        {"api_url": 5},
+        {"spool_dir": 5},
+        {"max_spool_bytes": -1},
         {"api_key": "two\r\nlines"},
         {"flush_interval_s": -1},
         {"flush_interval_s": math.nan},
@@ -298,7 +303,7 @@ def test_a_server_that_is_not_there_does_not_hold_the_process_up() -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        tracer = AgentTracer("a", "1", api_url=f"http://127.0.0.1:{port}", close_timeout_s=0.2)
+        tracer = AgentTracer("a", "1", api_url=f"http://127.0.0.1:{port}", max_spool_bytes=0)
         with tracer.start_run():
             pass
         """,
@@ -324,7 +329,7 @@ def test_a_forked_child_sends_its_own_runs_and_not_its_parents() -> None:
         if os.fork() == 0:
             with tracer.start_run():
                 pass
-            done = tracer.close() and len(transport.runs) == tracer.stats().delivered == 1
+            done = tracer.close() and len(transport.runs) == tracer.stats().sent == 1
             os._exit(0 if done else 1)
         assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
         assert tracer.close() and len(transport.runs) == 1
@@ -332,3 +337,20 @@ def test_a_forked_child_sends_its_own_runs_and_not_its_parents() -> None:
         PYTHONPATH=".",
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_tracer_that_nobody_holds_sends_what_it_was_given_and_ends(transport: InMemoryTransport) -> None:
+    tracer = AgentTracer("a", "1", transport=transport)
+    known = weakref.ref(tracer)
+    with tracer.start_run() as run:
+        del tracer
+        with run.step("plan", "p"):
+            pass
+        assert known() is not None
+    life = run.core.offer.__self__  # type: ignore[attr-defined]
+    thread = life._thread
+    del run, life
+    assert known() is None
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len(transport.runs) == 1

@@ -23,11 +23,14 @@ const fn pack_all<const N: usize>(keys: [&str; N]) -> [u128; N] {
     packed
 }
 
-static CONTENT: [u128; 7] = pack_all(["prompt", "response", "output", "input", "content", "text", "message"]);
+/// Keys that name content: refused in the metadata of a step, a decision and a signal.
+pub const CONTENT_KEYS: [&str; 7] = ["prompt", "response", "output", "input", "content", "text", "message"];
 
-static THOUGHT: [u128; 5] = pack_all(["reasoning", "thought", "chain_of_thought", "explanation", "rationale"]);
+/// Keys that name reasoning: refused in the metadata of a decision and a signal.
+pub const THOUGHT_KEYS: [&str; 5] = ["reasoning", "thought", "chain_of_thought", "explanation", "rationale"];
 
-static PRIVATE: [u128; 34] = pack_all([
+/// Further keys whose text is removed.
+pub const PRIVATE_KEYS: [&str; 34] = [
     "query",
     "question",
     "answer",
@@ -63,7 +66,15 @@ static PRIVATE: [u128; 34] = pack_all([
     "refresh_token",
     "session_token",
     "private_key",
-]);
+];
+
+/// What a key ends with whose text is removed.
+pub const PRIVATE_KEY_ENDS: [&str; 10] =
+    ["_prompt", "_input", "_output", "_query", "_answer", "_completion", "_password", "_passwd", "_api_key", "_secret"];
+
+static CONTENT: [u128; 7] = pack_all(CONTENT_KEYS);
+static THOUGHT: [u128; 5] = pack_all(THOUGHT_KEYS);
+static PRIVATE: [u128; 34] = pack_all(PRIVATE_KEYS);
 
 /// Whether a list has the key, without regard to case.
 fn is_one_of(key: &str, lists: &[&[u128]]) -> bool {
@@ -94,18 +105,6 @@ pub(super) fn is_private(key: &str) -> bool {
 }
 
 fn has_private_end(key: &[u8]) -> bool {
-    const ENDS: [&[u8]; 10] = [
-        b"_prompt",
-        b"_input",
-        b"_output",
-        b"_query",
-        b"_answer",
-        b"_completion",
-        b"_password",
-        b"_passwd",
-        b"_api_key",
-        b"_secret",
-    ];
     // The last letters of all ends.
     if !matches!(key.last().map(u8::to_ascii_lowercase), Some(b't' | b'y' | b'r' | b'n' | b'd')) {
         return false;
@@ -114,7 +113,9 @@ fn has_private_end(key: &[u8]) -> bool {
     if !key[key.len().saturating_sub(11)..].contains(&b'_') {
         return false;
     }
-    ENDS.iter().any(|end| key.len() >= end.len() && key[key.len() - end.len()..].eq_ignore_ascii_case(end))
+    PRIVATE_KEY_ENDS
+        .iter()
+        .any(|end| key.len() >= end.len() && key[key.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes()))
 }
 
 /// Whether the key has the form of a key: `[A-Za-z_][A-Za-z0-9_.:/-]{0,99}`.

@@ -4,38 +4,37 @@ use super::shapes::{Match, touches};
 /// The shortest credential that needs no `=` or `:`, in bytes: `AKIA` and 16 characters.
 pub(super) const SHORTEST: usize = 20;
 
-/// A credential that is known by how it begins: the prefix, the least number of characters behind it, and whether
-/// one of these must be a digit.
-struct Prefix(&'static [u8], usize, bool);
-
+/// Credentials that are known by how they begin: the prefix, and the least number of characters behind it, one of which
+/// must be a digit.
+///
 /// The first three are the contract's; the others are forms that well-known services print on purpose, so that tools
 /// like this one can find them.
-static PREFIXES: [Prefix; 21] = [
-    Prefix(b"sk-", 20, true),
-    Prefix(b"pk-", 20, true),
-    Prefix(b"rk-", 20, true),
-    Prefix(b"sk_live_", 16, true),
-    Prefix(b"sk_test_", 16, true),
-    Prefix(b"rk_live_", 16, true),
-    Prefix(b"rk_test_", 16, true),
-    Prefix(b"pk_live_", 16, true),
-    Prefix(b"ghp_", 30, true),
-    Prefix(b"gho_", 30, true),
-    Prefix(b"ghu_", 30, true),
-    Prefix(b"ghs_", 30, true),
-    Prefix(b"ghr_", 30, true),
-    Prefix(b"github_pat_", 30, true),
-    Prefix(b"glpat-", 20, true),
-    Prefix(b"xoxb-", 20, true),
-    Prefix(b"xoxp-", 20, true),
-    Prefix(b"AIza", 35, true),
-    Prefix(b"AKIA", 16, true),
-    Prefix(b"ASIA", 16, true),
-    Prefix(b"hf_", 30, true),
+pub const SECRET_PREFIXES: [(&str, usize); 21] = [
+    ("sk-", 20),
+    ("pk-", 20),
+    ("rk-", 20),
+    ("sk_live_", 16),
+    ("sk_test_", 16),
+    ("rk_live_", 16),
+    ("rk_test_", 16),
+    ("pk_live_", 16),
+    ("ghp_", 30),
+    ("gho_", 30),
+    ("ghu_", 30),
+    ("ghs_", 30),
+    ("ghr_", 30),
+    ("github_pat_", 30),
+    ("glpat-", 20),
+    ("xoxb-", 20),
+    ("xoxp-", 20),
+    ("AIza", 35),
+    ("AKIA", 16),
+    ("ASIA", 16),
+    ("hf_", 30),
 ];
 
 /// What a value behind `token:` may be without being a credential.
-static NO_VALUES: [&str; 22] = [
+pub const NO_SECRETS: [&str; 22] = [
     "null",
     "true",
     "false",
@@ -112,9 +111,9 @@ fn is_prefixed(run: &[u8]) -> bool {
     if !matches!(run[0], b's' | b'p' | b'r' | b'g' | b'x' | b'A' | b'h') {
         return false;
     }
-    PREFIXES.iter().any(|Prefix(prefix, least, digit)| {
-        run.strip_prefix(*prefix)
-            .is_some_and(|rest| rest.len() >= *least && (!digit || rest.iter().any(u8::is_ascii_digit)))
+    SECRET_PREFIXES.iter().any(|(prefix, least)| {
+        run.strip_prefix(prefix.as_bytes())
+            .is_some_and(|rest| rest.len() >= *least && rest.iter().any(u8::is_ascii_digit))
     })
 }
 
@@ -215,7 +214,7 @@ fn spaces(bytes: &[u8], at: usize) -> usize {
 /// at all (`token::x`, `secret == x`, `secret://x`).
 fn is_no_value(value: &str) -> bool {
     let word = value.trim_end_matches(['.', '!', '?', ')', ']', '}', ':']);
-    NO_VALUES.iter().any(|no| value.eq_ignore_ascii_case(no) || word.eq_ignore_ascii_case(no))
+    NO_SECRETS.iter().any(|no| value.eq_ignore_ascii_case(no) || word.eq_ignore_ascii_case(no))
         || PLACEHOLDERS.iter().any(|placeholder| value.starts_with(placeholder))
         || value.starts_with([':', '='])
         || value.starts_with("//")
