@@ -195,10 +195,12 @@ def records(position: int, time: int, payload: bytes) -> Iterator[dict[str, Any]
         kind, version = record.u8(), record.u8()
         if version != 1:
             raise ValueError(f"schema version {version}")
-        line = {"run_id": run_id, "position": position, "time": iso(time), "type": TYPES[kind & 0x7F]}
+        line = {"run_id": run_id, "position": position, "time": iso(time), "type": TYPES[kind & 0x3F]}
         if kind & 0x80:
             line["event_time"] = iso(base + record.signed())
-        yield line | body(kind & 0x7F, record, base)
+        if kind & 0x40:
+            record.varint()  # how many values were removed from the event
+        yield line | body(kind & 0x3F, record, base)
         position += 1
 
 

@@ -1,15 +1,22 @@
 //! Folds what the log commits into the hot runs.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use agenttracer_model::Position;
+use agenttracer_model::taxonomy::RunStatus;
+use agenttracer_storage::disk::Clock;
 use agenttracer_storage::record::{self, DecodeError, Records};
 use agenttracer_storage::{AppendError, BatchKind, Committed, Damage, Follower, Log, ReadError, StoredBatch};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use uuid::Uuid;
+
+use crate::live::LiveRun;
 use crate::names::Names;
 use crate::projection::{Inner, Projection};
+use crate::snapshot::Found;
 use crate::{IndexError, Progress, summarise};
 
 /// Batches that are applied between two publications of a replay.
@@ -66,12 +73,15 @@ impl From<IndexError> for Fault {
 pub(crate) struct Applier {
     projection: Arc<Projection>,
     log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
     names: Names,
+    /// Live runs that have events which are not pushed yet, with what the snapshot has of them.
+    changed: HashMap<Uuid, Option<Found>>,
 }
 
 impl Applier {
-    pub(crate) fn new(projection: Arc<Projection>, log: Arc<dyn Log>) -> Self {
-        Self { projection, log, names: Names::new() }
+    pub(crate) fn new(projection: Arc<Projection>, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Self {
+        Self { projection, log, clock, names: Names::new(), changed: HashMap::new() }
     }
 
     /// Applies what the log holds from `from` on. Damage that the log names is passed over and counted.
@@ -101,6 +111,7 @@ impl Applier {
                 }
             }
             let position = if ended { tail.max(position) } else { position };
+            self.push_changed(&mut inner);
             projection.publish(&mut inner, position);
             let runs = inner.numbers().hot_runs + inner.numbers().cold_docs;
             drop(inner);
@@ -171,6 +182,7 @@ impl Applier {
             };
             outcomes.push((ticket, outcome));
         }
+        self.push_changed(&mut inner);
         projection.publish(&mut inner, position);
         drop(inner);
         for (ticket, outcome) in outcomes {
@@ -178,43 +190,100 @@ impl Applier {
         }
     }
 
-    /// Applies one batch: the same state whether it is applied once or again.
+    /// Applies one batch: the same state whether it is applied once or again. What it changes of a live run is pushed
+    /// by [`push_changed`](Self::push_changed), once for all the batches of a group.
     fn apply(&mut self, inner: &mut Inner, batch: &StoredBatch) -> Result<(), Fault> {
         if batch.kind != BatchKind::Run {
             return Ok(());
         }
         let records = Records::of(batch)?;
-        let found = inner.find(records.run_id)?;
-        match &found {
-            None if records.whole => {
-                if let Some(run) = summarise::of_whole(batch, &mut self.names)? {
-                    inner.push_new(run);
-                    return Ok(());
-                }
-            }
-            // Of whole runs the one with the lowest position wins, and everything beside it is ignored.
-            Some(found) if found.run.digest.is_some() || found.run.batches.contains(&batch.position) => {
-                inner.ignored_batches += 1;
-                return Ok(());
-            }
-            _ => {}
+        if !records.whole {
+            return self.apply_events(inner, batch, records.run_id);
         }
-        let mut batches = Vec::new();
+        if self.changed.contains_key(&records.run_id) {
+            self.push_changed(inner);
+        }
+        let found = inner.find(records.run_id)?;
+        let summary = match &found {
+            // Of whole runs the one with the lowest position wins.
+            Some(found) if found.run.digest.is_some() => None,
+            // Beside a run that arrived whole, its events are ignored, whichever came first.
+            _ => match summarise::of_whole(batch, &mut self.names)? {
+                None => summarise::of_batches(vec![record::decode(batch)?], &mut self.names),
+                summary => summary,
+            },
+        };
+        match (summary, found) {
+            (Some(run), None) => inner.push_new(run),
+            (Some(run), Some(found)) => {
+                let mut live = self.projection.live();
+                live.take(run.run_id);
+                live.leases.end(run.run_id);
+                inner.push_newer(run, &found);
+            }
+            (None, _) => inner.ignored_batches += 1,
+        }
+        Ok(())
+    }
+
+    /// Applies events of a live run, in time that depends on them alone while the run is at hand.
+    fn apply_events(&mut self, inner: &mut Inner, batch: &StoredBatch, run_id: Uuid) -> Result<(), Fault> {
+        let is_changed = self.changed.contains_key(&run_id);
+        let found = if is_changed { None } else { inner.find(run_id)? };
+        if let Some(found) = &found
+            && (found.run.digest.is_some() || found.run.batches.binary_search(&batch.position).is_ok())
+        {
+            inner.ignored_batches += 1;
+            return Ok(());
+        }
+        let events = record::decode(batch)?;
+        let at_hand = self.projection.live().take(run_id);
+        let mut run = match at_hand {
+            Some(run) => run,
+            None => self.load(inner, run_id, found.as_ref())?,
+        };
+        run.add(events, batch.payload.len(), &mut self.names);
+        self.projection.live().put(run_id, run);
+        if !is_changed {
+            self.changed.insert(run_id, found);
+        }
+        Ok(())
+    }
+
+    /// Reads what the log has of a live run. Damage is passed over and counted.
+    fn load(&mut self, inner: &mut Inner, run_id: Uuid, found: Option<&Found>) -> Result<LiveRun, Fault> {
+        let mut run = LiveRun::new(run_id);
         for &position in found.iter().flat_map(|found| &found.run.batches) {
             match self.log.read(position) {
-                Ok(earlier) => batches.push(record::decode(&earlier)?),
+                Ok(earlier) => run.add(record::decode(&earlier)?, earlier.payload.len(), &mut self.names),
                 Err(ReadError::Damaged(damage)) => inner.add_damage(*damage),
                 Err(ReadError::Gone { .. }) => {}
                 Err(error) => return Err(Fault::Later(error.into())),
             }
         }
-        batches.push(record::decode(batch)?);
-        match (summarise::of_batches(batches, &mut self.names), found) {
-            (Some(run), None) => inner.push_new(run),
-            (Some(run), Some(found)) => inner.push_newer(run, &found),
-            (None, _) => inner.ignored_batches += 1,
+        Ok(run)
+    }
+
+    /// Pushes the live runs that have changed, and renews their leases.
+    fn push_changed(&mut self, inner: &mut Inner) {
+        if self.changed.is_empty() {
+            return;
         }
-        Ok(())
+        let now_ms = self.clock.monotonic_ms();
+        let mut live = self.projection.live();
+        for (run_id, found) in self.changed.drain() {
+            let Some(run) = live.get(run_id) else { continue };
+            let run = run.summary(&mut self.names);
+            match run.status {
+                RunStatus::Running if run.started => live.leases.grant(run_id, now_ms),
+                _ => live.leases.end(run_id),
+            }
+            match found {
+                None => inner.push_new(run),
+                Some(found) => inner.push_newer(run, &found),
+            }
+        }
+        live.shrink();
     }
 }
 

@@ -22,7 +22,10 @@ use crate::walk::run_key;
 use crate::{IndexError, RunSummary, stored};
 
 /// The version of everything that is derived and kept in `index/`. Another one on disk means a rebuild.
-pub(crate) const SCHEMA_VERSION: u32 = 2;
+pub(crate) const SCHEMA_VERSION: u32 = 3;
+
+/// The status of a live run whose start has not come. No wire name of a status is this, so no filter finds it.
+pub const UNSTARTED: &str = "unstarted";
 
 /// The fields of a run's document. The name of each in the schema is the name of the field here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +38,7 @@ pub struct Fields {
     pub agent_version: Field,
     /// Text, raw, indexed and fast.
     pub environment: Field,
-    /// Text (the wire name), raw, indexed and fast.
+    /// Text (the wire name, or [`UNSTARTED`]), raw, indexed and fast.
     pub status: Field,
     /// Text (the wire names), raw, indexed and fast, one value a failure.
     pub failure_type: Field,
@@ -191,7 +194,7 @@ impl Document for ColdRun {
         cells.push((fields.agent_id, Cell::Str(&run.agent_id)));
         cells.push((fields.agent_version, Cell::Str(&run.agent_version)));
         cells.push((fields.environment, Cell::Str(&run.environment)));
-        cells.push((fields.status, Cell::Str(run.status.as_str())));
+        cells.push((fields.status, Cell::Str(if run.started { run.status.as_str() } else { UNSTARTED })));
         cells.extend(run.failures.iter().map(|f| (fields.failure_type, Cell::Str(f.failure_type.as_str()))));
         cells.extend(run.failures.iter().map(|f| (fields.failure_code, Cell::Str(&f.failure_code))));
         cells.extend(run.step_names.iter().map(|name| (fields.step_name, Cell::Str(name))));

@@ -20,6 +20,8 @@ pub struct Filter {
     pub environment: Vec<String>,
     /// Statuses. Without any, every status but `running`.
     pub status: Vec<RunStatus>,
+    /// Also live runs that go on, whatever `status` says.
+    pub live: bool,
     /// Not before, on `started_at`; inclusive.
     pub start_time: Option<Timestamp>,
     /// Not after, on `started_at`; inclusive.
@@ -48,7 +50,11 @@ impl Filter {
         any(&self.agent_id, |agent| **agent == *run.agent_id)
             && any(&self.agent_version, |version| **version == *run.agent_version)
             && any(&self.environment, |environment| **environment == *run.environment)
-            && (self.status.contains(&run.status) || self.status.is_empty() && run.status != RunStatus::Running)
+            && run.started
+            && match run.status {
+                RunStatus::Running => self.live || self.status.contains(&run.status),
+                _ => self.status.is_empty() || self.status.contains(&run.status),
+            }
             && self.start_time.is_none_or(|start| run.started_at >= start)
             && self.end_time.is_none_or(|end| run.started_at <= end)
             && any(&self.failure_type, |kind| run.failures.iter().any(|failure| failure.failure_type == *kind))
@@ -58,6 +64,14 @@ impl Filter {
             && self.durations().is_none_or(|range| run.duration_ms.is_some_and(|ms| range.contains(&ms)))
             && self.before_position.is_none_or(|position| run.position() < position)
             && !self.nothing
+    }
+
+    /// The same without live runs that go on: statistics count what has ended.
+    pub(crate) fn ended(&self) -> Self {
+        let mut ended = Self { live: false, ..self.clone() };
+        ended.status.retain(|status| *status != RunStatus::Running);
+        ended.nothing |= ended.status.is_empty() && !self.status.is_empty();
+        ended
     }
 
     /// Whether no run at all can match, whatever there is.

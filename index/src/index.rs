@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use agenttracer_model::Position;
+use agenttracer_model::{EventMark, Position};
 use agenttracer_storage::disk::{Clock, Disk};
 use agenttracer_storage::{Damage, KnownDurable, Log};
 use crossbeam_channel::Sender;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::applier::{Applier, Commits};
 use crate::cold::Fields;
 use crate::indexer::Indexer;
+use crate::live::{LiveRun, LiveSize};
 use crate::projection::Projection;
 use crate::run_ids::RunIdFilter;
 use crate::store::Store;
@@ -74,8 +75,12 @@ pub struct IndexStatus {
     pub damage: Vec<Damage>,
     /// How many there were.
     pub damage_count: u64,
-    /// Batches that added nothing: repetitions of a run that arrived whole, or events of no known run.
+    /// Batches that added nothing: repetitions, and events of a run that arrived whole.
     pub ignored_batches: u64,
+    /// Live runs that go on.
+    pub live_runs: u64,
+    /// Memory of the live runs at hand, about.
+    pub live_bytes: u64,
     /// The last failure, also when it was overcome.
     pub last_error: Option<String>,
     /// Set when a thread has died of a fault of this program; nothing becomes visible any more.
@@ -86,6 +91,8 @@ pub struct IndexStatus {
 /// tantivy. Dropping it ends both without a last commit; what is missing is read from the log at the next start.
 pub struct Index {
     projection: Arc<Projection>,
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
     threads: Mutex<Threads>,
 }
 
@@ -133,11 +140,17 @@ impl Index {
         fill_run_ids(projection.lock().run_ids(), searcher, opened.fields, ids)?;
 
         // From here on dropping `index` stops what was started.
-        let index = Self { projection: Arc::clone(&projection), threads: Mutex::default() };
-        let indexer = Indexer::new(Arc::clone(&projection), store, Arc::clone(&log), clock, opened);
+        let index = Self {
+            projection: Arc::clone(&projection),
+            log: Arc::clone(&log),
+            clock: Arc::clone(&clock),
+            threads: Mutex::default(),
+        };
+        let indexer = Indexer::new(Arc::clone(&projection), store, Arc::clone(&log), Arc::clone(&clock), opened);
         index.threads().indexer = Some(spawn("index-writer", &projection, move || indexer.run())?);
-        let mut applier = Applier::new(Arc::clone(&projection), log);
+        let mut applier = Applier::new(Arc::clone(&projection), log, clock);
         applier.replay(next, progress)?;
+        index.grant_leases()?;
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let follow = move || applier.follow(&commits.0, &stopped);
         let applier = spawn("index-applier", &projection, follow)?;
@@ -159,8 +172,63 @@ impl Index {
         self.projection.has_room()
     }
 
+    /// What a live run holds, and which of `events` it holds already; `None` when there is no such live run. A run that
+    /// is not at hand is read from the log, so this can take as long as reading the run.
+    ///
+    /// Nothing else may append events of this run meanwhile. Repeated events renew the lease, though they are stored once.
+    /// Of a run that the server gave up none counts as held: each is a sign of life.
+    ///
+    /// # Errors
+    /// When the index or the log cannot be read.
+    pub fn live(&self, run_id: Uuid, events: &[EventMark]) -> Result<Option<(LiveSize, Vec<bool>)>, IndexError> {
+        let held = |run: &LiveRun| (run.size(), events.iter().map(|mark| run.holds(mark)).collect::<Vec<_>>());
+        let at_hand = self.projection.live().get(run_id).map(held);
+        let answer = match at_hand {
+            Some(answer) => answer,
+            None => {
+                let Some(known) = self.snapshot().known(run_id)? else { return Ok(None) };
+                if known.digest.is_some() {
+                    return Ok(None);
+                }
+                held(&LiveRun::read(&*self.log, run_id, &known.batches)?)
+            }
+        };
+        if answer.1.contains(&true) {
+            self.projection.live().leases.renew(run_id, self.clock.monotonic_ms());
+        }
+        Ok(Some(answer))
+    }
+
+    /// Up to `most` live runs from which no event came for the time of a lease, the longest silent first. Whoever gives
+    /// one up appends that it did so.
+    pub fn expired(&self, most: usize) -> Vec<Uuid> {
+        self.projection.live().leases.expired(self.clock.monotonic_ms(), most)
+    }
+
+    /// Whether the run is live and its lease has ended.
+    pub fn is_expired(&self, run_id: Uuid) -> bool {
+        self.projection.live().leases.is_expired(run_id, self.clock.monotonic_ms())
+    }
+
+    /// How many live runs go on.
+    pub fn live_runs(&self) -> u64 {
+        self.projection.live().leases.len()
+    }
+
+    /// Grants every live run a whole lease.
+    fn grant_leases(&self) -> Result<(), IndexError> {
+        let running = self.snapshot().running()?;
+        let (mut live, now_ms) = (self.projection.live(), self.clock.monotonic_ms());
+        running.into_iter().for_each(|run_id| live.leases.grant(run_id, now_ms));
+        Ok(())
+    }
+
     /// The numbers of this moment.
     pub fn status(&self) -> IndexStatus {
+        let (live_runs, live_bytes) = {
+            let live = self.projection.live();
+            (live.leases.len(), live.bytes())
+        };
         let inner = self.projection.lock();
         let numbers = inner.numbers();
         IndexStatus {
@@ -175,6 +243,8 @@ impl Index {
             damage: inner.damage.clone(),
             damage_count: inner.damage_count,
             ignored_batches: inner.ignored_batches,
+            live_runs,
+            live_bytes,
             last_error: inner.last_error.clone(),
             stopped: inner.dead.clone(),
         }

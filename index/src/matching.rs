@@ -14,7 +14,7 @@ use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocId, DocSet, SegmentReader, Term};
 
 use crate::columns::{Columns, Number, docs_with_value, unreadable};
-use crate::{Filter, IndexError, Snapshot};
+use crate::{Filter, IndexError, Snapshot, cold};
 
 /// A filter made ready for the cold index of one snapshot.
 pub(crate) struct Plan<'a> {
@@ -23,8 +23,8 @@ pub(crate) struct Plan<'a> {
     /// Conditions on terms: of each, any term.
     conditions: Vec<Vec<Term>>,
     weight: Option<Box<dyn Weight>>,
-    /// Set when live runs have to be left out.
-    running: Option<Term>,
+    /// Statuses of runs that have to be left out: those without a start always, and live runs unless asked for.
+    hidden: Vec<Term>,
 }
 
 /// One segment as a plan sees it.
@@ -46,7 +46,7 @@ pub(crate) struct Matching<'a> {
     end: DocId,
     durations: Option<(&'a Column<u64>, RangeInclusive<u64>)>,
     before_position: Option<(&'a Column<u64>, u64)>,
-    running: Option<Box<dyn Scorer>>,
+    hidden: Vec<Box<dyn Scorer>>,
 }
 
 impl<'a> Plan<'a> {
@@ -62,7 +62,8 @@ impl<'a> Plan<'a> {
         any_of(fields.agent_id, &mut filter.agent_id.iter().map(String::as_str));
         any_of(fields.agent_version, &mut filter.agent_version.iter().map(String::as_str));
         any_of(fields.environment, &mut filter.environment.iter().map(String::as_str));
-        any_of(fields.status, &mut filter.status.iter().map(|status| status.as_str()));
+        let running = (filter.live && !filter.status.is_empty()).then_some(&RunStatus::Running);
+        any_of(fields.status, &mut filter.status.iter().chain(running).map(|status| status.as_str()));
         any_of(fields.failure_type, &mut filter.failure_type.iter().map(|kind| kind.as_str()));
         any_of(fields.failure_code, &mut filter.failure_code.iter().map(String::as_str));
         any_of(fields.step_name, &mut filter.step_name.iter().map(String::as_str));
@@ -74,9 +75,14 @@ impl<'a> Plan<'a> {
             Some(query) => Some(query.weight(EnableScoring::disabled_from_searcher(searcher)).map_err(unreadable)?),
             None => None,
         };
-        let running =
-            filter.status.is_empty().then(|| Term::from_field_text(fields.status, RunStatus::Running.as_str()));
-        Ok(Self { snapshot, filter, conditions, weight, running })
+        // Terms of statuses find none of them.
+        let hidden = match (filter.status.is_empty(), filter.live) {
+            (true, false) => &[cold::UNSTARTED, RunStatus::Running.as_str()][..],
+            (true, true) => &[cold::UNSTARTED],
+            (false, _) => &[],
+        };
+        let hidden = hidden.iter().map(|status| Term::from_field_text(fields.status, status)).collect();
+        Ok(Self { snapshot, filter, conditions, weight, hidden })
     }
 
     /// The segments that hold runs within the times asked for.
@@ -115,7 +121,7 @@ impl<'a> Segment<'a> {
             || self.plan.snapshot.has_mask(self.ord)
             || self.plan.filter.durations().is_some()
             || !matches!(self.position_check()?, PositionCheck::AllPass)
-            || self.running_docs()? > 0;
+            || !self.hidden()?.is_empty();
         if every_one_is_checked {
             return Ok(None);
         }
@@ -155,15 +161,13 @@ impl<'a> Segment<'a> {
             }
             next = terms.doc();
         }
-        let running = match &self.plan.running {
-            Some(term) if self.running_docs()? > 0 => {
-                let scoring = EnableScoring::disabled_from_searcher(self.plan.snapshot.searcher());
-                let weight = term_query(term).weight(scoring).map_err(unreadable)?;
-                Some(weight.scorer(self.reader, 1.0).map_err(unreadable)?)
-            }
-            _ => None,
+        let scorer = |term: &Term| {
+            let scoring = EnableScoring::disabled_from_searcher(self.plan.snapshot.searcher());
+            let weight = term_query(term).weight(scoring).map_err(unreadable)?;
+            weight.scorer(self.reader, 1.0).map_err(unreadable)
         };
-        Ok(Some(Matching { segment: self.clone(), terms, next, end, durations, before_position, running }))
+        let hidden = self.hidden()?.into_iter().map(scorer).collect::<Result<_, _>>()?;
+        Ok(Some(Matching { segment: self.clone(), terms, next, end, durations, before_position, hidden }))
     }
 
     fn position_check(&self) -> Result<PositionCheck, IndexError> {
@@ -178,9 +182,16 @@ impl<'a> Segment<'a> {
         })
     }
 
-    /// How many documents are live runs that have to be left out.
-    fn running_docs(&self) -> Result<u64, IndexError> {
-        self.plan.running.as_ref().map_or(Ok(0), |term| self.doc_freq(term))
+    /// The statuses of documents here that have to be left out.
+    fn hidden(&self) -> Result<Vec<&'a Term>, IndexError> {
+        let plan: &'a Plan<'a> = self.plan;
+        let mut hidden = Vec::new();
+        for term in &plan.hidden {
+            if self.doc_freq(term)? > 0 {
+                hidden.push(term);
+            }
+        }
+        Ok(hidden)
     }
 
     fn doc_freq(&self, term: &Term) -> Result<u64, IndexError> {
@@ -253,12 +264,12 @@ impl Matching<'_> {
         if let Some((positions, before)) = self.before_position {
             block.retain(|doc| positions.values.get_val(*doc) < before);
         }
-        if let Some(running) = &mut self.running {
+        for hidden in &mut self.hidden {
             block.retain(|doc| {
-                if running.doc() < *doc {
-                    running.seek(*doc);
+                if hidden.doc() < *doc {
+                    hidden.seek(*doc);
                 }
-                running.doc() != *doc
+                hidden.doc() != *doc
             });
         }
     }

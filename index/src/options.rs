@@ -14,6 +14,11 @@ pub struct Options {
     pub writer_heap_bytes: usize,
     /// How long after a failed commit the next one is tried. Default 1 s.
     pub retry_after: Duration,
+    /// How long a live run may be silent before it is [`expired`](crate::Index::expired). Default 15 min.
+    pub lease: Duration,
+    /// Memory of live runs at hand, in bytes; one that is not at hand is read from the log when its next event comes.
+    /// Default 32 MiB.
+    pub live_bytes: u64,
     /// How many decompressed blocks of stored summaries (16 KiB each) a segment's reader keeps. Default 16.
     pub cached_blocks: usize,
 }
@@ -26,6 +31,8 @@ impl Default for Options {
             hot_bytes: 64 << 20,
             writer_heap_bytes: 64_000_000,
             retry_after: Duration::from_secs(1),
+            lease: Duration::from_secs(15 * 60),
+            live_bytes: 32 << 20,
             cached_blocks: 16,
         }
     }

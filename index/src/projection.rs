@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::cold::{self, Fields};
 use crate::columns::Columns;
 use crate::hot::{self, Chunk};
+use crate::live_runs::LiveRuns;
 use crate::mask::Mask;
 use crate::run_ids::RunIdFilter;
 use crate::snapshot::{Found, State};
@@ -25,6 +26,8 @@ const NAMED_DAMAGE: usize = 100;
 pub(crate) struct Projection {
     state: ArcSwap<State>,
     inner: Mutex<Inner>,
+    /// Never locked by one who waits for `inner`.
+    live: Mutex<LiveRuns>,
     /// Wakes the indexer.
     pub(crate) work: Condvar,
     /// Wakes who waits for a commit.
@@ -148,6 +151,10 @@ impl Projection {
         Ok(Self {
             state: ArcSwap::from_pointee(inner.state()),
             inner: Mutex::new(inner),
+            live: Mutex::new(LiveRuns::new(
+                u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX),
+                options.live_bytes,
+            )),
             work: Condvar::new(),
             done: Condvar::new(),
             hot_bytes: AtomicU64::new(0),
@@ -182,6 +189,11 @@ impl Projection {
     /// visible only by [`publish`](Self::publish).
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The live runs. What a thread that panicked left is whole: a run that it had taken is read from the log again.
+    pub(crate) fn live(&self) -> MutexGuard<'_, LiveRuns> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets readers see what was pushed, up to `position`, and wakes the indexer when it waits for that.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use agenttracer_model::Position;
+use agenttracer_model::taxonomy::RunStatus;
 use tantivy::{DocAddress, Searcher};
 use uuid::Uuid;
 
@@ -8,8 +9,9 @@ use crate::cold::{self, Fields};
 use crate::columns::Columns;
 use crate::hot::Chunk;
 use crate::mask::Mask;
+use crate::matching::Plan;
 use crate::run_ids::RunIdFilter;
-use crate::{IndexError, RunSummary};
+use crate::{Filter, IndexError, RunSummary};
 
 /// What the projections are at one moment: hot runs, the cold index, and which cold documents hot ones replace.
 ///
@@ -47,10 +49,36 @@ impl Snapshot {
     /// # Errors
     /// When the cold index cannot be read.
     pub fn find(&self, run_id: Uuid) -> Result<Option<Arc<RunSummary>>, IndexError> {
+        Ok(self.known(run_id)?.filter(|run| run.started))
+    }
+
+    /// As [`find`](Self::find), and live runs whose start has not come, too.
+    ///
+    /// # Errors
+    /// When the cold index cannot be read.
+    pub fn known(&self, run_id: Uuid) -> Result<Option<Arc<RunSummary>>, IndexError> {
         Ok(self.0.find(run_id)?.map(|found| found.run))
     }
 
-    /// The hot runs, the newest version of each, in the order in which they were applied.
+    /// The live runs that go on.
+    pub(crate) fn running(&self) -> Result<Vec<Uuid>, IndexError> {
+        let filter = Filter { status: vec![RunStatus::Running], ..Filter::default() };
+        let mut running: Vec<Uuid> = self.hot().filter(|run| filter.matches(run)).map(|run| run.run_id).collect();
+        let plan = Plan::new(self, &filter)?;
+        let mut block = Vec::new();
+        for segment in plan.segments() {
+            let Some(mut matching) = segment.matching()? else { continue };
+            while matching.next_block(1024, &mut block) {
+                for &doc in &block {
+                    running.push(self.summary(DocAddress::new(segment.ord, doc))?.run_id);
+                }
+            }
+        }
+        Ok(running)
+    }
+
+    /// The hot runs, the newest version of each, in the order in which they were applied; those without a start
+    /// among them, which [`Filter::matches`](crate::Filter::matches) leaves out.
     pub fn hot(&self) -> impl Iterator<Item = &Arc<RunSummary>> {
         let visible = self.0.visible;
         self.0.hot.iter().flat_map(move |chunk| chunk.visible(visible)).map(|entry| &entry.run)

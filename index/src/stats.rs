@@ -26,7 +26,7 @@ pub struct Stats {
 }
 
 impl Snapshot {
-    /// The sums over all runs that match `filter`.
+    /// The sums over all runs that match `filter` and have ended.
     ///
     /// Takes about 25 ns a matching run.
     ///
@@ -34,6 +34,7 @@ impl Snapshot {
     /// When the index cannot be read.
     pub fn stats(&self, filter: &Filter) -> Result<Stats, IndexError> {
         let mut stats = Stats::default();
+        let filter = &filter.ended();
         if filter.is_hopeless() {
             return Ok(stats);
         }

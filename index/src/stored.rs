@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{FailureSummary, IndexError, RunSummary};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Far more than any run can need; a damaged length is not believed.
 const LIMIT_BYTES: usize = 16 << 20;
@@ -32,6 +32,7 @@ struct StoredRun<'a> {
     agent_version: &'a str,
     environment: &'a str,
     status: u8,
+    started: bool,
     started_at: i64,
     ended_after_micros: Option<i64>,
     created_after_micros: i64,
@@ -81,6 +82,7 @@ pub(crate) fn encode(run: &RunSummary) -> Vec<u8> {
         agent_version: &run.agent_version,
         environment: &run.environment,
         status: run.status.tag(),
+        started: run.started,
         started_at,
         ended_after_micros: run.ended_at.map(|time| time.as_micros().wrapping_sub(started_at)),
         created_after_micros: run.created_at.as_micros().wrapping_sub(started_at),
@@ -140,6 +142,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RunSummary, IndexError> {
         agent_version: stored.agent_version.into(),
         environment: stored.environment.into(),
         status: RunStatus::from_tag(stored.status).ok_or_else(|| damaged("unknown status"))?,
+        started: stored.started,
         started_at,
         ended_at,
         created_at: after(stored.created_after_micros),
@@ -276,7 +279,7 @@ mod tests {
             assert!(decode(&bytes[..cut]).is_err(), "cut at {cut}");
         }
         let mut other = bytes.clone();
-        other[0] = 2;
+        other[0] = VERSION + 1;
         assert!(decode(&other).is_err());
         let mut longer = bytes;
         longer.push(0);

@@ -19,6 +19,9 @@ pub struct RunSummary {
     pub environment: Arc<str>,
     /// How it stands.
     pub status: RunStatus,
+    /// False for a live run of which events came, but not its start. Nobody is shown it: it keeps their positions
+    /// until the start comes. Its status is `running`, its names are empty and `started_at` is when it was first heard of.
+    pub started: bool,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended.
@@ -97,6 +100,7 @@ pub(crate) mod tests {
             agent_version: "v1".into(),
             environment: "production".into(),
             status: RunStatus::Success,
+            started: true,
             started_at: Timestamp::from_micros(1_700_000_000_000_000 + n as i64 * 1_000_000),
             ended_at: None,
             created_at: Timestamp::from_micros(1_700_000_000_500_000 + n as i64 * 1_000_000),

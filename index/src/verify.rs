@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use agenttracer_model::{Position, RunBatch};
+use agenttracer_model::Position;
 use agenttracer_storage::disk::Disk;
 use agenttracer_storage::record::{self, Records};
 use agenttracer_storage::{BatchKind, StoredBatch};
@@ -13,6 +13,7 @@ use tantivy::{DocAddress, DocSet, Searcher, TERMINATED};
 use uuid::Uuid;
 
 use crate::cold::{self, Fields, run_term};
+use crate::live::LiveRun;
 use crate::names::Names;
 use crate::store::Store;
 use crate::{IndexError, Options, RunSummary, summarise};
@@ -27,8 +28,8 @@ pub struct Checker {
     fields: Fields,
     next: Position,
     names: Names,
-    /// Batches of runs that have several, until the last one comes.
-    gathered: HashMap<Uuid, Vec<RunBatch>>,
+    /// Live runs, until the last of their batches comes.
+    gathered: HashMap<Uuid, LiveRun>,
     check: Check,
 }
 
@@ -122,8 +123,9 @@ impl Checker {
 
     /// What all batches gave.
     pub fn finish(mut self) -> Check {
-        for (run_id, batches) in std::mem::take(&mut self.gathered) {
-            self.differs(|| format!("run {run_id}: the log has only {} of the batches in the index", batches.len()));
+        for (run_id, run) in std::mem::take(&mut self.gathered) {
+            let batches = run.size().batches;
+            self.differs(|| format!("run {run_id}: the log has only {batches} of the batches in the index"));
         }
         let documents: u64 = self.searcher.segment_readers().iter().map(|segment| u64::from(segment.num_docs())).sum();
         let (runs, differences) = (self.check.runs, self.check.differences);
@@ -141,19 +143,21 @@ impl Checker {
         run_id: Uuid,
         stored: &RunSummary,
     ) -> Result<Option<RunSummary>, record::DecodeError> {
-        if stored.batches.len() == 1 {
-            if let Some(summary) = summarise::of_whole(batch, &mut self.names)? {
-                return Ok(Some(summary));
-            }
-            return Ok(summarise::of_batches(vec![record::decode(batch)?], &mut self.names));
+        let decoded = record::decode(batch)?;
+        if decoded.whole {
+            return Ok(match summarise::of_whole(batch, &mut self.names)? {
+                None => summarise::of_batches(vec![decoded], &mut self.names),
+                summary => summary,
+            });
         }
-        let gathered = self.gathered.entry(run_id).or_default();
-        gathered.push(record::decode(batch)?);
-        if gathered.len() < stored.batches.len() {
+        let run = self.gathered.entry(run_id).or_insert_with(|| LiveRun::new(run_id));
+        run.add(decoded, batch.payload.len(), &mut self.names);
+        if run.size().batches < stored.batches.len() as u64 {
             return Ok(None);
         }
-        let batches = self.gathered.remove(&run_id).unwrap_or_default();
-        Ok(summarise::of_batches(batches, &mut self.names))
+        let summary = run.summary(&mut self.names);
+        self.gathered.remove(&run_id);
+        Ok(Some(summary))
     }
 
     /// All living documents of a run; there should be one.

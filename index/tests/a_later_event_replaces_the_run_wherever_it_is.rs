@@ -45,15 +45,8 @@ fn a_later_event_replaces_the_run_wherever_it_is() {
     let run = sample::run(5);
     let (id, steps) = (run.run_id, run.steps.len());
     let mut events = live_events(run);
-    events.push(TimedEvent {
-        time: Some(NOW),
-        event: Event::RunEnded(RunEnded {
-            status: RunStatus::Success,
-            ended_at: Some(NOW),
-            removed_count: 0,
-            digest: None,
-        }),
-    });
+    let ended = RunEnded { status: RunStatus::Success, ended_at: Some(NOW), removed_count: 0, digest: None };
+    events.push(TimedEvent::new(Some(NOW), Event::RunEnded(ended)));
     let append = |n: usize| log.append(record::encode_events(id, &events[n..=n], NOW)).unwrap();
 
     append(0);
@@ -103,7 +96,7 @@ fn a_later_event_replaces_the_run_wherever_it_is() {
 }
 
 #[test]
-fn events_before_any_start_show_nothing_and_a_whole_run_wins_over_events() {
+fn events_before_the_start_are_found_when_it_comes_and_a_whole_run_wins_over_events() {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let (dir, log) = (tempfile::tempdir().unwrap(), TestLog::new());
     let index = open(&disk, dir.path(), &log, options()).unwrap();
@@ -112,10 +105,12 @@ fn events_before_any_start_show_nothing_and_a_whole_run_wins_over_events() {
     let events = live_events(run.clone());
     log.append(record::encode_events(id, &events[1..2], NOW)).unwrap();
     assert_eq!(index.snapshot().find(id).unwrap(), None);
-    assert_eq!(index.status().ignored_batches, 1);
+    assert_eq!((index.status().ignored_batches, index.live_runs()), (0, 0));
 
     log.append(record::encode_events(id, &events[..1], NOW)).unwrap();
-    assert_eq!(index.snapshot().find(id).unwrap().unwrap().status, RunStatus::Running);
+    let running = index.snapshot().find(id).unwrap().unwrap();
+    assert_eq!((running.status, running.step_count(), running.batches.len()), (RunStatus::Running, 1, 2));
+    assert_eq!(index.live_runs(), 1);
     let position = log.append_run(&run);
     let whole = index.snapshot().find(id).unwrap().unwrap();
     assert_eq!((whole.digest, whole.status, whole.position()), (Some(run.digest), run.status, position));
@@ -128,7 +123,8 @@ fn events_before_any_start_show_nothing_and_a_whole_run_wins_over_events() {
 fn an_event_that_cannot_be_applied_now_is_applied_by_the_next_start() {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let (dir, log) = (tempfile::tempdir().unwrap(), TestLog::new());
-    let index = open(&disk, dir.path(), &log, options()).unwrap();
+    // No live run stays at hand: each event reads the earlier ones.
+    let index = open(&disk, dir.path(), &log, Options { live_bytes: 0, ..options() }).unwrap();
     let run = sample::run(5);
     let id = run.run_id;
     let events = live_events(run);

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use agenttracer_model::Loc;
 use agenttracer_model::privacy::Removed;
-use agenttracer_model::{Loc, Position};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -14,13 +14,10 @@ use crate::error::Refused;
 use crate::intake::{Begun, Intake, Queued, settled, waited};
 use crate::json::{self, CutError};
 use crate::native::{self, Rejected};
-use crate::wire::{BatchAnswer, RejectedItem, RemovedByRule};
+use crate::tally::Tally;
 
 /// Items of one request.
 pub(crate) const MOST_ITEMS: usize = 10_000;
-/// Errors of one answer; of each further bad item only the first is told, so that the answer stays bounded.
-const MOST_ERRORS: usize = 20_000;
-
 /// How the items are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -64,13 +61,7 @@ fn lines(body: &[u8]) -> Result<Vec<Range<usize>>, Refused> {
 }
 
 fn too_many() -> Refused {
-    Refused::TooLarge(format!("A batch holds at most {MOST_ITEMS} runs"))
-}
-
-/// What became of a batch, with the highest position it was given.
-pub(crate) struct Stored {
-    pub(crate) answer: BatchAnswer,
-    pub(crate) position: Option<Position>,
+    Refused::TooLarge(format!("A batch holds at most {MOST_ITEMS} items"))
 }
 
 /// A batch while it is stored.
@@ -80,9 +71,7 @@ pub(crate) struct Batch {
     items: Vec<Range<usize>>,
     /// The largest item, in bytes.
     item_limit: usize,
-    answer: BatchAnswer,
-    errors: usize,
-    position: Option<Position>,
+    tally: Tally,
 }
 
 /// What one wave left to be awaited or done again.
@@ -104,16 +93,14 @@ struct Waiting {
 
 impl Batch {
     pub(crate) fn new(intake: Arc<Intake>, body: Body, items: Vec<Range<usize>>, item_limit: usize) -> Self {
-        let answer =
-            BatchAnswer { accepted: 0, duplicates: 0, rejected: Vec::new(), removed: RemovedByRule::default() };
-        Self { intake, body, items, item_limit, answer, errors: 0, position: None }
+        Self { intake, body, items, item_limit, tally: Tally::default() }
     }
 
     /// Stores every item that can be stored.
     ///
     /// Works in waves: a wave queues all its items before it awaits any of them; items that had to wait for a run id or
     /// for room in the queue make the next one. A wave that could queue nothing and waited for nobody is the last.
-    pub(crate) async fn store(mut self) -> Stored {
+    pub(crate) async fn store(mut self) -> Tally {
         let mut todo: Vec<usize> = (0..self.items.len()).collect();
         while !todo.is_empty() {
             let wave;
@@ -138,8 +125,8 @@ impl Batch {
             }
             todo.sort_unstable();
         }
-        self.answer.rejected.sort_unstable_by_key(|item| item.index);
-        Stored { answer: self.answer, position: self.position }
+        self.tally.sort();
+        self.tally
     }
 
     /// Reads and queues the items; large bodies away from the threads that serve connections.
@@ -183,7 +170,7 @@ impl Batch {
             }
             Begun::Known => {
                 self.intake.metrics.duplicate.inc();
-                self.answer.duplicates += 1;
+                self.tally.duplicates(1);
             }
             Begun::Wait(outcome) => wave.waiting.push((index, run_id, outcome)),
             // The id that was made for it is not kept: nothing of it was stored.
@@ -194,24 +181,13 @@ impl Batch {
 
     async fn settle(&mut self, waiting: Waiting) {
         match settled(waiting.queued).await {
-            Ok(position) => {
-                self.answer.accepted += 1;
-                self.answer.removed.0.merge(&waiting.removed);
-                self.position = self.position.max(Some(position));
-            }
+            Ok(position) => self.tally.accepted(position, &waiting.removed),
             Err(refused) => self.reject(waiting.index, Some(waiting.run_id), refused),
         }
     }
 
     fn reject(&mut self, index: usize, run_id: Option<Uuid>, refused: Refused) {
         self.intake.metrics.count_refused(&refused);
-        let status = refused.status().as_u16();
-        let mut errors = refused.into_field_errors(vec![Loc::Name("body".to_owned()), Loc::Index(index)]);
-        if self.errors >= MOST_ERRORS {
-            errors.truncate(1);
-        }
-        self.errors += errors.len();
-        let run_id = run_id.filter(|id| !id.is_nil());
-        self.answer.rejected.push(RejectedItem { index, run_id, status, errors });
+        self.tally.rejected(index, run_id, refused);
     }
 }

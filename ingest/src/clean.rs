@@ -1,9 +1,9 @@
-//! Removing private values from a valid run (contract §2): what is optional is dropped, what is required is replaced.
+//! Removing private values from a valid run or event (contract §2): what is optional is dropped, what is required is replaced.
 
 use std::mem::take;
 
-use agenttracer_model::Run;
 use agenttracer_model::privacy::{self, MetadataOf, Removed, Rule};
+use agenttracer_model::{Decision, Event, Failure, Run, Signal, Step};
 
 /// How many candidates a decision keeps.
 const MOST_CANDIDATES: usize = 64;
@@ -19,33 +19,63 @@ pub(crate) fn clean(run: &mut Run) -> Removed {
     required(&mut run.environment, counts);
     optional(&mut run.session_id, counts);
     run.metadata = privacy::clean_metadata(MetadataOf::Run, take(&mut run.metadata), counts);
-    for step in &mut run.steps {
-        required(&mut step.name, counts);
-        optional(&mut step.error_code, counts);
-        if let Some(code) = &mut step.error_code {
-            normalise_code(code);
-        }
-        step.metadata = privacy::clean_metadata(MetadataOf::Step, take(&mut step.metadata), counts);
-    }
-    for failure in &mut run.failures {
-        // Shapes first: once its characters are replaced, an address can no longer be recognised.
-        let before = counts.total();
-        required(&mut failure.failure_code, counts);
-        if counts.total() == before {
-            normalise_code(&mut failure.failure_code);
-        }
-        failure.message = privacy::clean_message(take(&mut failure.message), counts);
-    }
-    for decision in &mut run.decisions {
-        required(&mut decision.selected, counts);
-        decision.candidates = candidates(take(&mut decision.candidates), counts);
-        decision.metadata = privacy::clean_metadata(MetadataOf::Decision, take(&mut decision.metadata), counts);
-    }
-    for signal in &mut run.quality_signals {
-        signal.metadata = privacy::clean_metadata(MetadataOf::Signal, take(&mut signal.metadata), counts);
-    }
+    run.steps.iter_mut().for_each(|part| step(part, counts));
+    run.failures.iter_mut().for_each(|part| failure(part, counts));
+    run.decisions.iter_mut().for_each(|part| decision(part, counts));
+    run.quality_signals.iter_mut().for_each(|part| signal(part, counts));
     run.removed_count = removed.total();
     removed
+}
+
+/// As [`clean`], of one event.
+pub(crate) fn event(event: &mut Event) -> Removed {
+    let mut removed = Removed::default();
+    let counts = &mut removed;
+    match event {
+        Event::RunStarted(start) => {
+            required(&mut start.agent_id, counts);
+            required(&mut start.agent_version, counts);
+            required(&mut start.environment, counts);
+            optional(&mut start.session_id, counts);
+            start.metadata = privacy::clean_metadata(MetadataOf::Run, take(&mut start.metadata), counts);
+        }
+        Event::StepStarted(part) | Event::StepEnded(part) => step(part, counts),
+        Event::FailureRecorded(part) => failure(part, counts),
+        Event::DecisionRecorded(part) => decision(part, counts),
+        Event::SignalRecorded(part) => signal(part, counts),
+        // They hold no text.
+        Event::Heartbeat | Event::RunEnded(_) | Event::RunAbandoned | Event::RunErased => {}
+    }
+    removed
+}
+
+fn step(step: &mut Step, counts: &mut Removed) {
+    required(&mut step.name, counts);
+    optional(&mut step.error_code, counts);
+    if let Some(code) = &mut step.error_code {
+        normalise_code(code);
+    }
+    step.metadata = privacy::clean_metadata(MetadataOf::Step, take(&mut step.metadata), counts);
+}
+
+fn failure(failure: &mut Failure, counts: &mut Removed) {
+    // Shapes first: once its characters are replaced, an address can no longer be recognised.
+    let before = counts.total();
+    required(&mut failure.failure_code, counts);
+    if counts.total() == before {
+        normalise_code(&mut failure.failure_code);
+    }
+    failure.message = privacy::clean_message(take(&mut failure.message), counts);
+}
+
+fn decision(decision: &mut Decision, counts: &mut Removed) {
+    required(&mut decision.selected, counts);
+    decision.candidates = candidates(take(&mut decision.candidates), counts);
+    decision.metadata = privacy::clean_metadata(MetadataOf::Decision, take(&mut decision.metadata), counts);
+}
+
+fn signal(signal: &mut Signal, counts: &mut Removed) {
+    signal.metadata = privacy::clean_metadata(MetadataOf::Signal, take(&mut signal.metadata), counts);
 }
 
 fn required(text: &mut String, removed: &mut Removed) {

@@ -23,6 +23,7 @@ pub(crate) struct Intake {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) metrics: Metrics,
     pub(crate) words: MessageWords,
+    pub(crate) most_live_runs: u64,
 }
 
 /// A run in the log's queue.
@@ -168,12 +169,12 @@ pub(crate) async fn settled(queued: Queued) -> Result<Position, Refused> {
     }
 }
 
-fn erased(run_id: Uuid) -> Refused {
+pub(crate) fn erased(run_id: Uuid) -> Refused {
     Refused::Erased(format!("Run {run_id} was erased and cannot be stored again"))
 }
 
 /// The cause names files; it is for the process log, not for the client.
-fn unreadable(error: StoredRunsError) -> Refused {
+pub(crate) fn unreadable(error: StoredRunsError) -> Refused {
     tracing::error!(%error, "stored runs cannot be read");
     Refused::Unavailable("Stored runs cannot be read now".to_owned())
 }

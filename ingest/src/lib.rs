@@ -14,7 +14,8 @@
 //! ```
 //!
 //! The path of a body: `body` reads it, `native` makes it a run (`json` parses, `validate` checks, `references` and
-//! `clean` follow), `intake` stores it, with `dedupe` in front of the log. `batch` does the same for many.
+//! `clean` follow), `intake` stores it, with `dedupe` in front of the log. `batch` does the same for many. `events` does it
+//! for the events of live runs, of which `event` reads one.
 #![forbid(unsafe_code)]
 
 mod batch;
@@ -22,6 +23,8 @@ mod body;
 mod clean;
 mod dedupe;
 mod error;
+mod event;
+mod events;
 mod fields;
 mod intake;
 mod issues;
@@ -31,8 +34,9 @@ mod native;
 mod references;
 mod routes;
 mod stored_runs;
+mod tally;
 mod validate;
 mod wire;
 
 pub use routes::{IngestState, Options, routes};
-pub use stored_runs::{StoredRun, StoredRuns, StoredRunsError};
+pub use stored_runs::{HeldEvents, StoredRun, StoredRuns, StoredRunsError};

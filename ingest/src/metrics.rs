@@ -20,7 +20,14 @@ pub(crate) struct Metrics {
     pub(crate) seconds: Histogram,
     /// Bytes of bodies that are held now, decompressed.
     pub(crate) body_bytes: IntGauge,
+    /// Events of live runs that were stored.
+    pub(crate) events_ingested: IntCounter,
+    /// Events that the run held already.
+    pub(crate) events_duplicate: IntCounter,
+    /// Live runs that were given up.
+    pub(crate) abandoned: IntCounter,
     failed: [(&'static str, IntCounter); 8],
+    events_failed: [(&'static str, IntCounter); 8],
     removed: [IntCounter; Rule::ALL.len()],
 }
 
@@ -36,6 +43,10 @@ impl Metrics {
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let failed = IntCounterVec::new(
             Opts::new("agenttracer_runs_failed_total", "Runs that were not stored, by reason"),
+            &["reason"],
+        )?;
+        let events_failed = IntCounterVec::new(
+            Opts::new("agenttracer_events_failed_total", "Events that were not stored, by reason"),
             &["reason"],
         )?;
         let removed = IntCounterVec::new(
@@ -54,16 +65,33 @@ impl Metrics {
                 "Runs with status failure that came without a failure",
             )?,
             body_bytes: IntGauge::new("agenttracer_body_bytes", "Bytes of request bodies held now")?,
+            events_ingested: IntCounter::new(
+                "agenttracer_events_ingested_total",
+                "Events of live runs that were stored",
+            )?,
+            events_duplicate: IntCounter::new(
+                "agenttracer_events_duplicate_total",
+                "Events that their run held already",
+            )?,
+            abandoned: IntCounter::new(
+                "agenttracer_runs_abandoned_total",
+                "Live runs that were given up: no event came within their lease",
+            )?,
             failed: KINDS.map(|kind| (kind, failed.with_label_values(&[kind]))),
+            events_failed: KINDS.map(|kind| (kind, events_failed.with_label_values(&[kind]))),
             removed: Rule::ALL.map(|rule| removed.with_label_values(&[rule.as_str()])),
             seconds: seconds.clone(),
         };
-        let collectors: [Box<dyn Collector>; 7] = [
+        let collectors: [Box<dyn Collector>; 11] = [
             Box::new(metrics.ingested.clone()),
             Box::new(metrics.duplicate.clone()),
             Box::new(metrics.failure_left_out.clone()),
             Box::new(metrics.body_bytes.clone()),
+            Box::new(metrics.events_ingested.clone()),
+            Box::new(metrics.events_duplicate.clone()),
+            Box::new(metrics.abandoned.clone()),
             Box::new(failed),
+            Box::new(events_failed),
             Box::new(removed),
             Box::new(seconds),
         ];
@@ -78,7 +106,14 @@ impl Metrics {
         }
     }
 
-    /// Counts what was removed from a run that was stored.
+    /// Counts an event that was not stored.
+    pub(crate) fn count_refused_event(&self, refused: &Refused) {
+        if let Some((_, counter)) = self.events_failed.iter().find(|(kind, _)| *kind == refused.kind()) {
+            counter.inc();
+        }
+    }
+
+    /// Counts what was removed from a run or an event that was stored.
     pub(crate) fn count_removed(&self, removed: &Removed) {
         for (rule, count) in removed.iter() {
             self.removed[rule as usize].inc_by(u64::from(count));
@@ -97,6 +132,10 @@ impl Metrics {
                 runs_duplicate_total: self.duplicate.get(),
                 runs_failure_left_out_total: self.failure_left_out.get(),
                 values_removed_total: rules.values().sum(),
+                runs_abandoned_total: self.abandoned.get(),
+                events_ingested_total: self.events_ingested.get(),
+                events_failed_total: self.events_failed.iter().map(|(_, counter)| counter.get()).sum(),
+                events_duplicate_total: self.events_duplicate.get(),
                 runs_failed_by_reason: reasons,
                 values_removed_by_rule: rules,
                 body_bytes: self.body_bytes.get(),
@@ -117,6 +156,10 @@ struct Values {
     runs_duplicate_total: u64,
     runs_failure_left_out_total: u64,
     values_removed_total: u64,
+    runs_abandoned_total: u64,
+    events_ingested_total: u64,
+    events_failed_total: u64,
+    events_duplicate_total: u64,
     runs_failed_by_reason: BTreeMap<&'static str, u64>,
     values_removed_by_rule: BTreeMap<&'static str, u64>,
     body_bytes: i64,

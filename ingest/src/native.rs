@@ -50,6 +50,13 @@ pub(crate) fn prepare(body: &[u8], item: Option<usize>, words: MessageWords) -> 
     Ok(Prepared { run, removed, failure_left_out })
 }
 
+/// A new id: a UUID v7 of `now`.
+pub(crate) fn make_id(now: Timestamp) -> Uuid {
+    let mut id = Uuid::nil();
+    Ids { millis: u64::try_from(now.as_micros() / 1000).unwrap_or(0), next: None }.fill(&mut id);
+    id
+}
+
 /// Makes every id that is still nil: UUIDs v7 of `now`, in the order of the run's parts.
 ///
 /// One draw of random bits serves the whole run. Its ids count up from it, so they differ from each other for certain

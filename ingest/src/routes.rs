@@ -1,5 +1,6 @@
 //! The ingest listener's routes (contract §5).
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,11 @@ use crate::batch::{self, Batch, Form};
 use crate::body::{self, Body, Budget, LARGE, Limits};
 use crate::dedupe::InFlight;
 use crate::error::Refused;
+use crate::events::{self, Events};
 use crate::intake::{Intake, Stored};
 use crate::metrics::Metrics;
 use crate::native::{self, Prepared};
+use crate::tally::Tally;
 use crate::wire::{self, HealthAnswer, Minimal};
 
 /// How the write side behaves.
@@ -36,6 +39,8 @@ pub struct Options {
     pub batch_limit_bytes: usize,
     /// What all bodies may hold together, in bytes; 256 MiB.
     pub in_flight_limit_bytes: usize,
+    /// How many live runs may go on at a time; 100,000. A further one is answered with 429.
+    pub most_live_runs: u64,
     /// The longest pause between two pieces of a body; 30 s.
     pub body_idle: Duration,
 }
@@ -47,6 +52,7 @@ impl Default for Options {
             run_limit_bytes: 8 << 20,
             batch_limit_bytes: 64 << 20,
             in_flight_limit_bytes: 256 << 20,
+            most_live_runs: 100_000,
             body_idle: Duration::from_secs(30),
         }
     }
@@ -80,7 +86,8 @@ impl IngestState {
         let durability =
             HeaderValue::try_from(log.sync_mode().to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         let words = options.message_words;
-        let intake = Intake { log, runs, clock, in_flight: InFlight::new(), metrics, words };
+        let most_live_runs = options.most_live_runs;
+        let intake = Intake { log, runs, clock, in_flight: InFlight::new(), metrics, words, most_live_runs };
         Ok(Self(Arc::new(Shared {
             intake: Arc::new(intake),
             budget: Budget::new(options.in_flight_limit_bytes),
@@ -91,13 +98,14 @@ impl IngestState {
     }
 }
 
-/// The routes of the ingest listener: `/v1/runs`, `/v1/runs/batch`, `/health`, `/metrics`. A trailing slash makes no
+/// The routes of the ingest listener: `/v1/runs`, `/v1/runs/batch`, `/v1/events`, `/health`, `/metrics`. A trailing slash makes no
 /// difference; unknown paths and methods are answered as the contract says.
 pub fn routes(state: IngestState) -> Router {
     let mut router = Router::new();
     for (path, route) in [
         ("/v1/runs", post(post_run)),
         ("/v1/runs/batch", post(post_batch)),
+        ("/v1/events", post(post_events)),
         ("/health", get(health)),
         ("/metrics", get(metrics)),
     ] {
@@ -139,7 +147,28 @@ async fn post_batch(State(state): State<IngestState>, request: Request) -> Respo
     response
 }
 
+async fn post_events(State(state): State<IngestState>, request: Request) -> Response {
+    let begun = Instant::now();
+    let path = request.uri().path().to_owned();
+    let metrics = &state.0.intake.metrics;
+    let response = match state.store_events(request).await {
+        Ok(response) => response,
+        Err(refused) => {
+            metrics.count_refused_event(&refused);
+            wire::refusal(&refused, &path)
+        }
+    };
+    metrics.seconds.observe(begun.elapsed().as_secs_f64());
+    response
+}
+
 impl IngestState {
+    /// Gives up the live runs whose lease has ended: appends to each that it was abandoned. Call it now and then. It never
+    /// waits: what cannot be queued now is found by the next call. Returns how many were queued.
+    pub fn abandon_expired(&self) -> usize {
+        events::abandon_expired(&self.0.intake)
+    }
+
     async fn store_run(&self, request: Request) -> Result<Response, Refused> {
         let intake = &self.0.intake;
         intake.check_room()?;
@@ -172,10 +201,22 @@ impl IngestState {
     }
 
     async fn store_batch(&self, request: Request) -> Result<Response, Refused> {
-        let options = &self.0.options;
+        let (body, items) = self.read_items(request).await?;
+        let limit = self.0.options.run_limit_bytes;
+        Ok(self.tallied(&Batch::new(self.0.intake.clone(), body, items, limit).store().await))
+    }
+
+    async fn store_events(&self, request: Request) -> Result<Response, Refused> {
+        let (body, items) = self.read_items(request).await?;
+        let limit = self.0.options.run_limit_bytes;
+        Ok(self.tallied(&Events::new(self.0.intake.clone(), body, items, limit).store().await))
+    }
+
+    /// A body of many items, and where each stands in it.
+    async fn read_items(&self, request: Request) -> Result<(Body, Vec<Range<usize>>), Refused> {
         self.0.intake.check_room()?;
         let (head, body) = request.into_parts();
-        let body = self.read(&head.headers, body, options.batch_limit_bytes).await?;
+        let body = self.read(&head.headers, body, self.0.options.batch_limit_bytes).await?;
         let content_type = content_type(&head.headers);
         let form = if is_json(content_type) {
             Form::Array
@@ -185,9 +226,11 @@ impl IngestState {
             return Err(not_json());
         };
         let items = batch::cut(&body.bytes, form)?;
-        let stored = Batch::new(self.0.intake.clone(), body, items, options.run_limit_bytes).store().await;
-        let removed = stored.answer.removed.0;
-        Ok(self.answer(StatusCode::OK, &stored.answer, stored.position, &removed, false))
+        Ok((body, items))
+    }
+
+    fn tallied(&self, tally: &Tally) -> Response {
+        self.answer(StatusCode::OK, &tally.answer, tally.position, &tally.answer.removed.0, false)
     }
 
     /// The whole body; an empty one is an error of its own.

@@ -1,4 +1,4 @@
-use agenttracer_model::{Digest, RunView};
+use agenttracer_model::{Digest, EventMark, RunView};
 use uuid::Uuid;
 
 /// What the write side asks of the projections.
@@ -15,8 +15,37 @@ pub trait StoredRuns: Send + Sync + 'static {
     /// As for [`find`](StoredRuns::find).
     fn view(&self, run_id: Uuid) -> Result<Option<RunView>, StoredRunsError>;
 
+    /// What a live run holds, and which events with these marks it holds already; `None` when there is no such live run.
+    /// May read the run from the log. The caller sees to it that nobody appends to the run meanwhile.
+    ///
+    /// # Errors
+    /// As for [`find`](StoredRuns::find).
+    fn live(&self, run_id: Uuid, marks: &[EventMark]) -> Result<Option<HeldEvents>, StoredRunsError>;
+
+    /// How many live runs go on.
+    fn live_runs(&self) -> u64;
+
+    /// Up to `most` live runs whose lease has ended.
+    fn expired(&self, most: usize) -> Vec<Uuid>;
+
+    /// Whether this is a live run whose lease has ended.
+    fn is_expired(&self, run_id: Uuid) -> bool;
+
     /// Whether another run can become visible now; when not, requests are answered with 429 before anything is queued.
     fn has_room(&self) -> bool;
+}
+
+/// What a live run holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldEvents {
+    /// Batches, one a request.
+    pub batches: u64,
+    /// Events, repetitions included.
+    pub events: u64,
+    /// Their bytes in the log.
+    pub payload_bytes: u64,
+    /// For each mark asked about, whether an event with it would add nothing.
+    pub held: Vec<bool>,
 }
 
 /// What idempotency asks of a stored run.

@@ -19,7 +19,7 @@ const MOST_LATENCY_MS: u64 = 1 << 53;
 /// Far above every real message; what is longer than the contract's 500 is cut later.
 const MOST_MESSAGE: usize = usize::MAX;
 
-const STATUSES: ClosedList<RunStatus> = ClosedList {
+pub(crate) const STATUSES: ClosedList<RunStatus> = ClosedList {
     parse: |text| RunStatus::parse(text).filter(|status| *status != RunStatus::Running),
     names: || names(RunStatus::ALL, RunStatus::as_str).filter(|name| *name != "running").collect(),
 };
@@ -49,9 +49,9 @@ pub(crate) struct Draft {
 
 /// What was found out about a body.
 #[derive(Debug)]
-pub(crate) struct Verdict {
-    /// The run, or all errors.
-    pub(crate) draft: Result<Draft, Vec<FieldError>>,
+pub(crate) struct Verdict<T> {
+    /// What was read, or all errors.
+    pub(crate) draft: Result<T, Vec<FieldError>>,
     /// The run's id when it is readable, whatever else is wrong.
     pub(crate) run_id: Option<Uuid>,
     /// Whether metadata holds a float that could be an integer beyond 64 bits: parse with exact numbers and ask again.
@@ -59,26 +59,37 @@ pub(crate) struct Verdict {
 }
 
 /// Looks at a whole body; `item` is its index in a batch.
-pub(crate) fn validate(body: &Value, item: Option<usize>, words: MessageWords) -> Verdict {
-    let mut reader = Reader { issues: Issues::new(item), words, doubtful: false, run_id: None };
+pub(crate) fn validate(body: &Value, item: Option<usize>, words: MessageWords) -> Verdict<Draft> {
+    let mut reader = Reader::new(item, words);
     let draft = reader.run(body);
-    let Reader { issues, doubtful, run_id, .. } = reader;
-    let errors = issues.into_errors();
-    let draft = match draft {
-        Some(draft) if errors.is_empty() => Ok(draft),
-        _ => Err(errors),
-    };
-    Verdict { draft, run_id, doubtful }
+    reader.verdict(draft)
 }
 
-struct Reader {
-    issues: Issues,
+/// Reads a body part by part, and notes what is wrong with it.
+pub(crate) struct Reader {
+    pub(crate) issues: Issues,
     words: MessageWords,
     doubtful: bool,
-    run_id: Option<Uuid>,
+    pub(crate) run_id: Option<Uuid>,
 }
 
 impl Reader {
+    /// Begins at the body, or at an item of it.
+    pub(crate) fn new(item: Option<usize>, words: MessageWords) -> Self {
+        Self { issues: Issues::new(item), words, doubtful: false, run_id: None }
+    }
+
+    /// What was found out: `draft` is what was read, `None` when an error was noted.
+    pub(crate) fn verdict<T>(self, draft: Option<T>) -> Verdict<T> {
+        let Self { issues, doubtful, run_id, .. } = self;
+        let errors = issues.into_errors();
+        let draft = match draft {
+            Some(draft) if errors.is_empty() => Ok(draft),
+            _ => Err(errors),
+        };
+        Verdict { draft, run_id, doubtful }
+    }
+
     fn run(&mut self, body: &Value) -> Option<Draft> {
         let object = self.issues.object(body)?;
         fields!(object; run_id, agent_id, agent_version, environment, status, started_at, ended_at, steps, failure,
@@ -137,7 +148,7 @@ impl Reader {
     }
 
     /// The default is `production`, for an empty string too.
-    fn environment(&mut self, field: Field<'_>) -> Option<String> {
+    pub(crate) fn environment(&mut self, field: Field<'_>) -> Option<String> {
         let sent = match field {
             None => String::new(),
             Some(value) => self.issues.string("environment", value, 0, 50)?,
@@ -154,7 +165,7 @@ impl Reader {
     }
 
     /// 32 hex digits, in lower case.
-    fn trace_id(&mut self, field: Field<'_>) -> Option<Option<String>> {
+    pub(crate) fn trace_id(&mut self, field: Field<'_>) -> Option<Option<String>> {
         let Some(mut trace_id) = self.issues.optional_text("trace_id", field, usize::MAX)? else {
             return Some(None);
         };
@@ -223,7 +234,17 @@ impl Reader {
         Some(steps)
     }
 
-    fn step(&mut self, value: &Value) -> Option<Step> {
+    pub(crate) fn step(&mut self, value: &Value) -> Option<Step> {
+        self.step_of(value, None)
+    }
+
+    /// A step that began: it has no end and no latency yet, and began at the time of its event unless it says otherwise.
+    /// `time` is `None` when that could not be read, which was noted.
+    pub(crate) fn step_begun(&mut self, value: &Value, time: Option<Timestamp>) -> Option<Step> {
+        self.step_of(value, Some(time))
+    }
+
+    fn step_of(&mut self, value: &Value, begun: Option<Option<Timestamp>>) -> Option<Step> {
         let object = self.issues.object(value)?;
         fields!(object; step_id, seq, step_type, name, latency_ms, started_at, ended_at, metadata, status, error_code,
             parent_step_id, attempt, retry_of);
@@ -233,9 +254,16 @@ impl Reader {
         let seq = issues.integer("seq", seq, 0, u64::from(u32::MAX));
         let step_type = issues.one_of("step_type", step_type, STEP_TYPES);
         let name = issues.text("name", name, 255);
-        let latency_ms = issues.integer("latency_ms", latency_ms, 0, MOST_LATENCY_MS);
-        let started_at = issues.datetime("started_at", started_at);
-        let ended_at = issues.datetime("ended_at", ended_at);
+        let (latency_ms, started_at, ended_at) = match begun {
+            None => {
+                let latency_ms = issues.integer("latency_ms", latency_ms, 0, MOST_LATENCY_MS);
+                (latency_ms, issues.datetime("started_at", started_at), issues.datetime("ended_at", ended_at))
+            }
+            Some(time) => {
+                let started_at = if absent(started_at) { time } else { issues.datetime("started_at", started_at) };
+                (Some(0), started_at, started_at)
+            }
+        };
         if let (Some(started_at), Some(ended_at)) = (started_at, ended_at) {
             self.in_order(started_at, ended_at);
         }
@@ -286,7 +314,7 @@ impl Reader {
         }
     }
 
-    fn failure(&mut self, value: &Value) -> Option<Failure> {
+    pub(crate) fn failure(&mut self, value: &Value) -> Option<Failure> {
         let object = self.issues.object(value)?;
         fields!(object; step_id, failure_type, failure_code, message);
         let issues = &mut self.issues;
@@ -306,7 +334,7 @@ impl Reader {
         })
     }
 
-    fn decision(&mut self, value: &Value) -> Option<Decision> {
+    pub(crate) fn decision(&mut self, value: &Value) -> Option<Decision> {
         let object = self.issues.object(value)?;
         fields!(object; decision_id, step_id, decision_type, reason_code, selected, candidates, confidence, metadata);
         let issues = &mut self.issues;
@@ -357,7 +385,7 @@ impl Reader {
         (candidates.len() == array.len()).then_some(candidates)
     }
 
-    fn signal(&mut self, value: &Value) -> Option<Signal> {
+    pub(crate) fn signal(&mut self, value: &Value) -> Option<Signal> {
         let object = self.issues.object(value)?;
         fields!(object; signal_id, step_id, signal_type, signal_code, value, weight, metadata);
         let issues = &mut self.issues;
@@ -386,7 +414,7 @@ impl Reader {
     }
 
     /// An object, checked against the refusals of its kind.
-    fn metadata(&mut self, of: MetadataOf, field: Field<'_>) -> Option<Metadata> {
+    pub(crate) fn metadata(&mut self, of: MetadataOf, field: Field<'_>) -> Option<Metadata> {
         let Some(value) = field else {
             return Some(Metadata::default());
         };

@@ -22,16 +22,16 @@ pub(crate) struct Minimal {
     pub(crate) position: Position,
 }
 
-/// The answer to a batch.
-#[derive(Debug, Serialize)]
+/// The answer to a batch of runs or events.
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct BatchAnswer {
-    /// Runs that this request stored.
+    /// Items that this request stored.
     pub(crate) accepted: usize,
-    /// Runs that were stored already, with the same content.
+    /// Items that were stored already, with the same content.
     pub(crate) duplicates: usize,
     /// All others, by index.
     pub(crate) rejected: Vec<RejectedItem>,
-    /// What was removed from the accepted runs, by rule.
+    /// What was removed from the accepted items, by rule.
     pub(crate) removed: RemovedByRule,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct RejectedItem {
     pub(crate) index: usize,
     /// `null` when the item had none, or none that is a UUID.
     pub(crate) run_id: Option<Uuid>,
-    /// What the run on its own would have been answered.
+    /// What the item on its own would have been answered.
     pub(crate) status: u16,
     pub(crate) errors: Vec<FieldError>,
 }

@@ -69,8 +69,86 @@ pub struct RunEnded {
 pub struct TimedEvent {
     /// `None` in a run that arrived whole: the time of each part stands in the part itself.
     pub time: Option<Timestamp>,
+    /// How many values the privacy rules removed from it; 0 in a run that arrived whole, whose end tells of all.
+    pub removed: u32,
     /// What happened.
     pub event: Event,
+}
+
+impl TimedEvent {
+    /// An event from which nothing was removed.
+    pub fn new(time: Option<Timestamp>, event: Event) -> Self {
+        Self { time, removed: 0, event }
+    }
+}
+
+/// What an event is about: two events of one run with one key are versions of one fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventKey {
+    /// The run's beginning.
+    Start,
+    /// The beginning of this step.
+    StepStart(Uuid),
+    /// The end of this step.
+    StepEnd(Uuid),
+    /// This failure.
+    Failure(Uuid),
+    /// This decision.
+    Decision(Uuid),
+    /// This signal.
+    Signal(Uuid),
+    /// The run's end.
+    End,
+}
+
+impl EventKey {
+    /// `None` for events that are no fact of their own.
+    pub fn of(event: &Event) -> Option<Self> {
+        match event {
+            Event::RunStarted(_) => Some(Self::Start),
+            Event::StepStarted(step) => Some(Self::StepStart(step.step_id)),
+            Event::StepEnded(step) => Some(Self::StepEnd(step.step_id)),
+            Event::FailureRecorded(failure) => Some(Self::Failure(failure.failure_id)),
+            Event::DecisionRecorded(decision) => Some(Self::Decision(decision.decision_id)),
+            Event::SignalRecorded(signal) => Some(Self::Signal(signal.signal_id)),
+            Event::RunEnded(_) => Some(Self::End),
+            Event::Heartbeat | Event::RunAbandoned | Event::RunErased => None,
+        }
+    }
+}
+
+/// Which of several events with one key counts: the greatest, whenever it arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventVersion {
+    /// When it happened by the agent's clock.
+    pub time: Timestamp,
+    /// Of its content, between two that claim the same time.
+    pub digest: Digest,
+}
+
+impl EventVersion {
+    /// The version of an event that happened at `time`.
+    pub fn of(time: Timestamp, event: &Event) -> Self {
+        Self { time, digest: Digest::of_event(event) }
+    }
+}
+
+/// What an event is known again by: of two with one mark the second adds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventMark {
+    /// What it is about; `None` for what is no fact of its own.
+    pub key: Option<EventKey>,
+    /// Which version of that.
+    pub version: EventVersion,
+    /// How many values were removed from it: of two equal events the greater number counts.
+    pub removed: u32,
+}
+
+impl EventMark {
+    /// The mark of an event with its own time.
+    pub fn of(time: Timestamp, removed: u32, event: &Event) -> Self {
+        Self { key: EventKey::of(event), version: EventVersion::of(time, event), removed }
+    }
 }
 
 /// The events of one run that were appended together: after a crash all of them or none.
@@ -115,6 +193,6 @@ impl Run {
             removed_count: self.removed_count,
             digest: Some(self.digest),
         }));
-        events.into_iter().map(|event| TimedEvent { time: None, event }).collect()
+        events.into_iter().map(|event| TimedEvent::new(None, event)).collect()
     }
 }

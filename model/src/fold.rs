@@ -7,10 +7,13 @@
 //!   and live events beside it are ignored.
 //! - Live events are merged by their key (kind, entity id). Of two with one key the greater (time, content digest)
 //!   wins, never the one that arrived later; a step that ended supersedes its start.
+//! - While a live run goes on, its steps' numbers and references are what was sent. When it is over, they are settled:
+//!   the steps are numbered 0..n-1 in their order, and a reference that names no step of the run is none.
 //! - A run that the server gave up is a failure until a live event stands behind the giving up in the log.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -18,10 +21,12 @@ use uuid::Uuid;
 use crate::attempts::attempts_of_run;
 use crate::taxonomy::{FailureType, RunStatus};
 use crate::{
-    Decision, DecisionView, Digest, Event, Failure, FailureView, Metadata, Position, Run, RunBatch, RunEnded,
-    RunStarted, RunView, Signal, SignalView, Step, StepView, Timestamp, Value,
+    Decision, DecisionView, Digest, Event, EventKey, Failure, FailureView, Metadata, Position, Run, RunBatch, RunEnded,
+    RunStarted, RunView, Signal, SignalView, Step, StepView, TimedEvent, Timestamp, Value,
 };
 
+/// The code of the failure of a run that the server gave up; its type is orchestration.
+pub const ABANDONED_CODE: &str = "abandoned";
 /// What the failure of an abandoned run says.
 const ABANDONED_MESSAGE: &str = "the run sent no event within its lease";
 
@@ -151,6 +156,22 @@ impl Parts {
         })
     }
 
+    /// Gives a live run that is over what a run that arrives whole must have: steps numbered 0..n-1, and references
+    /// to steps that are there. What names no step names nothing.
+    fn settle(&mut self) {
+        self.steps.sort_by_key(|step| (step.seq, step.started_at, step.step_id));
+        let ids: HashSet<Uuid> = self.steps.iter().map(|step| step.step_id).collect();
+        let settle = |reference: &mut Option<Uuid>| *reference = reference.filter(|id| ids.contains(id));
+        for (step, seq) in self.steps.iter_mut().zip(0..) {
+            step.seq = seq;
+            settle(&mut step.parent_step_id);
+            settle(&mut step.retry_of);
+        }
+        self.failures.iter_mut().for_each(|failure| settle(&mut failure.step_id));
+        self.decisions.iter_mut().for_each(|decision| settle(&mut decision.step_id));
+        self.signals.iter_mut().for_each(|signal| settle(&mut signal.step_id));
+    }
+
     fn into_view(mut self) -> RunView {
         let (run_id, of_run) = (self.run_id, Times { recorded_at: self.created_at, created_at: self.created_at });
         self.steps.sort_by_key(|step| (step.seq, step.started_at, step.step_id));
@@ -262,38 +283,11 @@ fn with_candidates(mut metadata: Metadata, candidates: Vec<String>) -> Metadata 
     metadata
 }
 
-/// What an event is about: two events with one key are versions of one fact.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    Start,
-    StepStart(Uuid),
-    StepEnd(Uuid),
-    Failure(Uuid),
-    Decision(Uuid),
-    Signal(Uuid),
-    End,
-}
-
-impl Key {
-    /// `None` for events that are no fact of their own.
-    fn of(event: &Event) -> Option<Self> {
-        match event {
-            Event::RunStarted(_) => Some(Self::Start),
-            Event::StepStarted(step) => Some(Self::StepStart(step.step_id)),
-            Event::StepEnded(step) => Some(Self::StepEnd(step.step_id)),
-            Event::FailureRecorded(failure) => Some(Self::Failure(failure.failure_id)),
-            Event::DecisionRecorded(decision) => Some(Self::Decision(decision.decision_id)),
-            Event::SignalRecorded(signal) => Some(Self::Signal(signal.signal_id)),
-            Event::RunEnded(_) => Some(Self::End),
-            Event::Heartbeat | Event::RunAbandoned | Event::RunErased => None,
-        }
-    }
-}
-
 /// The winner among the events of one key, with the first time that the server heard of it.
 struct Fact {
     time: Timestamp,
     created_at: Timestamp,
+    removed: u32,
     event: Event,
 }
 
@@ -301,7 +295,7 @@ struct Fact {
 #[derive(Default)]
 struct Live {
     first: Option<(Position, Timestamp, Uuid)>,
-    facts: HashMap<Key, Fact>,
+    facts: HashMap<EventKey, Fact>,
     /// The position and time of the last giving up.
     abandoned: Option<(Position, Timestamp)>,
     /// The position of the last sign of life.
@@ -322,16 +316,17 @@ impl Live {
                     continue;
                 }
                 live.last = live.last.max(Some(position));
-                if let Some(key) = Key::of(&timed.event) {
+                if let Some(key) = EventKey::of(&timed.event) {
                     let time = timed.time.unwrap_or(batch.received_at);
-                    live.add(key, Fact { time, created_at: batch.received_at, event: timed.event });
+                    let TimedEvent { removed, event, .. } = timed;
+                    live.add(key, Fact { time, created_at: batch.received_at, removed, event });
                 }
             }
         }
         live
     }
 
-    fn add(&mut self, key: Key, fact: Fact) {
+    fn add(&mut self, key: EventKey, fact: Fact) {
         match self.facts.entry(key) {
             Entry::Vacant(entry) => {
                 entry.insert(fact);
@@ -339,10 +334,16 @@ impl Live {
             Entry::Occupied(mut entry) => {
                 let known = entry.get_mut();
                 let created_at = known.created_at.min(fact.created_at);
-                let wins = fact.time > known.time
-                    || (fact.time == known.time && Digest::of_event(&fact.event) > Digest::of_event(&known.event));
-                if wins {
-                    *known = fact;
+                // The digest is only worked out when the time does not decide.
+                let order = fact
+                    .time
+                    .cmp(&known.time)
+                    .then_with(|| Digest::of_event(&fact.event).cmp(&Digest::of_event(&known.event)));
+                match order {
+                    Ordering::Greater => *known = fact,
+                    // The same content can be left over of a longer one and of a shorter one.
+                    Ordering::Equal => known.removed = known.removed.max(fact.removed),
+                    Ordering::Less => {}
                 }
                 known.created_at = created_at;
             }
@@ -354,7 +355,9 @@ impl Live {
         let (mut start, mut ended) = (None, None);
         let mut steps: HashMap<Uuid, (bool, Step, Times)> = HashMap::new();
         let (mut failures, mut decisions, mut signals) = (Vec::new(), Vec::new(), Vec::new());
+        let mut removed_count: u32 = 0;
         for fact in self.facts.into_values() {
+            removed_count = removed_count.saturating_add(fact.removed);
             let times = Times { recorded_at: fact.time, created_at: fact.created_at };
             match fact.event {
                 Event::RunStarted(event) => start = Some(event),
@@ -374,6 +377,8 @@ impl Live {
             failures.push((abandoned_failure(run_id), Times { recorded_at: time, created_at: time }));
         }
         let status = if abandoned.is_some() { RunStatus::Failure } else { RunStatus::Running };
+        let mut end = ended.unwrap_or(RunEnded { status, ended_at: None, removed_count: 0, digest: None });
+        end.removed_count = end.removed_count.saturating_add(removed_count);
         failures.sort_by_key(|(failure, times)| (times.recorded_at, failure.failure_id));
         decisions.sort_by_key(|(decision, times)| (times.recorded_at, decision.decision_id));
         signals.sort_by_key(|(signal, times)| (times.recorded_at, signal.signal_id));
@@ -381,12 +386,13 @@ impl Live {
         let (decisions, decision_times) = decisions.into_iter().unzip();
         let (signals, signal_times) = signals.into_iter().unzip();
         let step_times = steps.iter().map(|(id, (_, _, times))| (*id, *times)).collect();
-        Some(Parts {
+        let is_over = end.status != RunStatus::Running;
+        let mut parts = Parts {
             run_id,
             created_at,
             position,
             start: start?,
-            end: ended.unwrap_or(RunEnded { status, ended_at: None, removed_count: 0, digest: None }),
+            end,
             steps: steps.into_values().map(|(_, step, _)| step).collect(),
             failures,
             decisions,
@@ -397,7 +403,11 @@ impl Live {
                 decisions: decision_times,
                 signals: signal_times,
             }),
-        })
+        };
+        if is_over {
+            parts.settle();
+        }
+        Some(parts)
     }
 }
 
@@ -419,14 +429,19 @@ fn add_step(steps: &mut HashMap<Uuid, (bool, Step, Times)>, ended: bool, step: S
 
 /// The failure of a run that the server gave up. Its id follows from the run's, so that every fold makes the same.
 fn abandoned_failure(run_id: Uuid) -> Failure {
+    Failure {
+        failure_id: abandoned_failure_id(run_id),
+        step_id: None,
+        failure_type: FailureType::Orchestration,
+        failure_code: ABANDONED_CODE.to_owned(),
+        message: ABANDONED_MESSAGE.to_owned(),
+    }
+}
+
+/// The id of the failure of a run that the server gave up.
+pub fn abandoned_failure_id(run_id: Uuid) -> Uuid {
     let hash: [u8; 32] = Sha256::new().chain_update(b"abandoned").chain_update(run_id.as_bytes()).finalize().into();
     let mut id = [0; 16];
     id.copy_from_slice(&hash[..16]);
-    Failure {
-        failure_id: uuid::Builder::from_custom_bytes(id).into_uuid(),
-        step_id: None,
-        failure_type: FailureType::Orchestration,
-        failure_code: "abandoned".to_owned(),
-        message: ABANDONED_MESSAGE.to_owned(),
-    }
+    uuid::Builder::from_custom_bytes(id).into_uuid()
 }

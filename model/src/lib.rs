@@ -20,7 +20,8 @@ mod value;
 mod view;
 
 pub use digest::Digest;
-pub use event::{Event, RunBatch, RunEnded, RunStarted, TimedEvent};
+pub use event::{Event, EventKey, EventMark, EventVersion, RunBatch, RunEnded, RunStarted, TimedEvent};
+pub use fold::{ABANDONED_CODE, abandoned_failure_id};
 pub use position::Position;
 pub use problem::{FieldError, Loc, Problem};
 pub use run::{Decision, Failure, Run, Signal, Step};

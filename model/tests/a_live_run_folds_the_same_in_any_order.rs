@@ -31,7 +31,7 @@ fn batch(position: u64, events: Vec<(i64, Event)>) -> RunBatch {
         received_at: at(1000 + position as i64),
         run_id: RUN_ID,
         whole: false,
-        events: events.into_iter().map(|(time, event)| TimedEvent { time: Some(at(time)), event }).collect(),
+        events: events.into_iter().map(|(time, event)| TimedEvent::new(Some(at(time)), event)).collect(),
     }
 }
 

@@ -58,7 +58,7 @@ fn the_lowest_position_wins_and_live_events_are_ignored() {
         received_at: at(1),
         run_id: RUN_ID,
         whole: false,
-        events: vec![TimedEvent { time: Some(at(9)), event: Event::StepEnded(step(7, 7, 7)) }],
+        events: vec![TimedEvent::new(Some(at(9)), Event::StepEnded(step(7, 7, 7)))],
     };
     let expected = json(&RunView::from_run(&first, at(5000), Position::new(10)));
     let batches = [whole(&second, 20), live, whole(&first, 10), whole(&first, 10)];
@@ -73,7 +73,7 @@ fn an_erasure_hides_a_whole_run() {
         received_at: at(6000),
         run_id: RUN_ID,
         whole: false,
-        events: vec![TimedEvent { time: Some(at(6000)), event: Event::RunErased }],
+        events: vec![TimedEvent::new(Some(at(6000)), Event::RunErased)],
     };
     assert_eq!(RunView::fold([whole(&run(), 0), erased]), None);
 }

@@ -64,6 +64,7 @@ pub(crate) fn filter_hash(filter: &Filter) -> u64 {
         agent_version,
         environment,
         status,
+        live,
         start_time,
         end_time,
         failure_type,
@@ -87,6 +88,7 @@ pub(crate) fn filter_hash(filter: &Filter) -> u64 {
     hash.number(11, *min_duration_ms);
     hash.number(12, *max_duration_ms);
     hash.number(13, nothing.then_some(1));
+    hash.number(14, live.then_some(1));
     hash.0
 }
 

@@ -137,6 +137,7 @@ impl Reader<'_> {
         let none_known;
         (filter.failure_type, none_known) = self.closed("failure_type", FailureType::parse);
         filter.nothing |= none_known;
+        filter.live = self.boolean("live").unwrap_or(false);
         filter
     }
 

@@ -333,8 +333,8 @@ mod tests {
             run_id: Uuid::nil(),
             whole: false,
             events: vec![
-                TimedEvent { time: None, event: Event::Heartbeat },
-                TimedEvent { time: Some(Timestamp::MIN_SENT), event: Event::RunAbandoned },
+                TimedEvent::new(None, Event::Heartbeat),
+                TimedEvent::new(Some(Timestamp::MIN_SENT), Event::RunAbandoned),
             ],
         };
         assert_eq!(

@@ -35,6 +35,9 @@ pub struct Options {
     pub cors_origins: Option<Vec<Origin>>,
     /// The length of a segment of the log, in bytes; a run must fit into one.
     pub segment_bytes: Option<u64>,
+    /// How long a live run may be silent before it is given up: `15m`.
+    #[serde(default, deserialize_with = "lease_of_file")]
+    pub lease: Option<Duration>,
     /// The privacy rules that can be chosen.
     #[serde(default)]
     pub privacy: PrivacyOptions,
@@ -74,6 +77,7 @@ impl Options {
             log_format: self.log_format.or(other.log_format),
             cors_origins: self.cors_origins.or(other.cors_origins),
             segment_bytes: self.segment_bytes.or(other.segment_bytes),
+            lease: self.lease.or(other.lease),
             privacy: PrivacyOptions { message_words: self.privacy.message_words.or(other.privacy.message_words) },
         }
     }
@@ -93,6 +97,7 @@ impl Options {
             log_format: self.log_format.unwrap_or(default.log_format),
             cors_origins: self.cors_origins.unwrap_or(default.cors_origins),
             segment_bytes: self.segment_bytes.unwrap_or(default.segment_bytes),
+            lease: self.lease.unwrap_or(default.lease),
             message_words: self.privacy.message_words.unwrap_or(default.message_words),
         };
         let listeners = [config.ingest_addr, config.query_addr, config.ui_addr];
@@ -129,6 +134,8 @@ pub struct Config {
     pub cors_origins: Vec<Origin>,
     /// The length of a segment of the log, in bytes. Default 64 MiB.
     pub segment_bytes: u64,
+    /// How long a live run may be silent before it is given up. Default 15 min.
+    pub lease: Duration,
     /// Which words a failure's message may not mention. Default strict.
     pub message_words: MessageWords,
 }
@@ -147,6 +154,7 @@ impl Config {
             log_format: LogFormat::Text,
             cors_origins: vec![origin("http://localhost:3000"), origin("http://localhost:5173")],
             segment_bytes: 64 << 20,
+            lease: Duration::from_secs(15 * 60),
             message_words: MessageWords::Strict,
         }
     }
@@ -254,6 +262,27 @@ pub fn parse_sync_mode(text: &str) -> Result<SyncMode, String> {
     Ok(SyncMode::Interval(Duration::from_millis(millis)))
 }
 
+/// Reads how long a live run may be silent: a whole number with `s`, `m` or `h`, from one second to a week.
+///
+/// # Errors
+/// A sentence that says what can be written.
+pub fn parse_lease(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no lease: write 15m, from 1s to 168h");
+    let units = [('s', 1), ('m', 60), ('h', 3600)];
+    let (number, unit_s) =
+        units.iter().find_map(|(name, seconds)| Some((text.strip_suffix(*name)?, *seconds))).ok_or_else(wrong)?;
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_s)).ok_or_else(wrong)?;
+    if !(1..=7 * 24 * 3600).contains(&seconds) {
+        return Err(wrong());
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+fn lease_of_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_lease(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
 fn sync_mode_of_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SyncMode>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_sync_mode(&text).map(Some).map_err(serde::de::Error::custom)
@@ -348,6 +377,7 @@ mod tests {
             log_format = "json"
             cors_origins = ["https://traces.example", "http://LOCALHOST:5173"]
             segment_bytes = 1048576
+            lease = "2h"
             [privacy]
             message_words = "relaxed"
             "#,
@@ -363,6 +393,7 @@ mod tests {
         let origins: Vec<_> = config.cors_origins.iter().map(|origin| origin.header_value().clone()).collect();
         assert_eq!(origins, ["https://traces.example", "http://localhost:5173"]);
         assert_eq!(config.segment_bytes, 1 << 20);
+        assert_eq!(config.lease, Duration::from_secs(7200));
         assert_eq!(config.message_words, MessageWords::Relaxed);
     }
 
@@ -394,6 +425,7 @@ mod tests {
             ("cors_origins = [\"*\"]", "write SCHEME://HOST"),
             ("privacy.message_words = \"none\"", "write strict or relaxed"),
             ("sync = 50", "expected a string"),
+            ("lease = \"15\"", "write 15m"),
         ] {
             let error = file(text).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
@@ -416,6 +448,16 @@ mod tests {
         assert_eq!(parse_sync_mode("interval=2s"), Ok(SyncMode::Interval(Duration::from_secs(2))));
         for wrong in ["", "interval", "interval=", "interval=0ms", "interval=11s", "interval=5", "interval=-5ms"] {
             assert!(parse_sync_mode(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn leases_are_read() {
+        assert_eq!(parse_lease("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_lease("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(parse_lease("168h"), Ok(Duration::from_secs(604_800)));
+        for wrong in ["", "m", "0s", "15", "-1m", "1.5h", "169h", "15 m", "9999999999999999999h"] {
+            assert!(parse_lease(wrong).is_err(), "{wrong}");
         }
     }
 

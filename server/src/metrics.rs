@@ -51,6 +51,10 @@ const ROWS: &[Row] = &[
         engine.index.status().hot_bytes
     }),
     ("agenttracer_index_cold_runs", "Runs in the index on disk.", |engine| engine.index.status().cold_docs),
+    ("agenttracer_live_runs", "Live runs that go on.", |engine| engine.index.live_runs()),
+    ("agenttracer_live_bytes", "About how much memory live runs take that are kept at hand.", |engine| {
+        engine.index.status().live_bytes
+    }),
     ("agenttracer_index_commits", "Commits of the index since the start.", |engine| engine.index.status().commits),
     ("agenttracer_index_failed_commits", "Commits of the index that failed and were tried again.", |engine| {
         engine.index.status().failed_commits

@@ -46,7 +46,7 @@ impl Node {
             &index_dir,
             log.clone(),
             commits,
-            agenttracer_index::Options::default(),
+            agenttracer_index::Options { lease: config.lease, ..agenttracer_index::Options::default() },
             &mut |progress| reporter.report(progress),
         )?;
         let status = index.status();

@@ -66,12 +66,15 @@ impl Server {
             serving.spawn(listeners::serve(socket, edge, limit.clone(), switch.clone()));
             Ok(())
         };
-        let (ingest_routes, query_routes) = routes(&node, &config)?;
+        let (writes, reads) = states(&node, &config)?;
+        let (ingest_routes, query_routes) =
+            (agenttracer_ingest::routes(writes.clone()), agenttracer_query::routes(reads));
         let page = ui::routes(&addresses, &config.sync.to_string());
         let query_routes = query_routes.merge(page);
         serve(ingest, ingest_routes)?;
         serve(query, query_routes.clone())?;
         serve(ui, query_routes)?;
+        serving.spawn(give_up_silent_runs(writes, config.lease, switch.turned()));
         address_file.publish(&addresses)?;
         Ok(Self { addresses, address_file, node, switch, serving })
     }
@@ -112,9 +115,28 @@ impl Server {
     }
 }
 
-/// The routes of the write side and of the read side. Their metrics share one registry, so that either listener tells
+/// Looks for live runs whose lease has ended, until `stopped`: each is found at most a second, or a tenth of its lease,
+/// after that.
+async fn give_up_silent_runs(writes: IngestState, lease: Duration, stopped: impl Future<Output = ()>) {
+    let mut ticks = tokio::time::interval((lease / 10).clamp(Duration::from_millis(10), Duration::from_secs(1)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut stopped = std::pin::pin!(stopped);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let runs = writes.abandon_expired();
+                if runs > 0 {
+                    tracing::info!(runs, "live runs were silent for their lease and are given up");
+                }
+            }
+            () = &mut stopped => return,
+        }
+    }
+}
+
+/// What the write side and the read side stand on. Their metrics share one registry, so that either listener tells
 /// all of them.
-fn routes(node: &Node, config: &Config) -> Result<(Router, Router), prometheus::Error> {
+fn states(node: &Node, config: &Config) -> Result<(IngestState, QueryState), prometheus::Error> {
     let registry = Registry::new();
     let log: Arc<dyn Log> = node.log.clone();
     metrics::register(&registry, log.clone(), node.index.clone())?;
@@ -123,7 +145,7 @@ fn routes(node: &Node, config: &Config) -> Result<(Router, Router), prometheus::
         agenttracer_ingest::Options { message_words: config.message_words, ..agenttracer_ingest::Options::default() };
     let ingest = IngestState::new(log.clone(), runs, node.clock.clone(), &registry, options)?;
     let query = QueryState::new(node.index.clone(), log, &registry, &QueryOptions::default())?;
-    Ok((agenttracer_ingest::routes(ingest), agenttracer_query::routes(query)))
+    Ok((ingest, query))
 }
 
 /// A listener's name, its socket and its address; `None` when it is off.

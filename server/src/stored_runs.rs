@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use agenttracer_index::Index;
-use agenttracer_ingest::{StoredRun, StoredRuns, StoredRunsError};
-use agenttracer_model::RunView;
+use agenttracer_ingest::{HeldEvents, StoredRun, StoredRuns, StoredRunsError};
+use agenttracer_model::{EventMark, RunView};
 use agenttracer_storage::{Log, record};
 use uuid::Uuid;
 
@@ -15,7 +15,8 @@ pub(crate) struct IndexedRuns {
 
 impl StoredRuns for IndexedRuns {
     fn find(&self, run_id: Uuid) -> Result<Option<StoredRun>, StoredRunsError> {
-        let run = self.index.snapshot().find(run_id).map_err(told)?;
+        // A live run of which only events have come counts too, though nobody is shown it.
+        let run = self.index.snapshot().known(run_id).map_err(told)?;
         Ok(run.map(|run| match run.digest {
             Some(digest) => StoredRun::Whole(digest),
             None => StoredRun::Live,
@@ -30,6 +31,28 @@ impl StoredRuns for IndexedRuns {
             batches.push(record::decode(&stored).map_err(told)?);
         }
         Ok(RunView::fold(batches))
+    }
+
+    fn live(&self, run_id: Uuid, marks: &[EventMark]) -> Result<Option<HeldEvents>, StoredRunsError> {
+        let live = self.index.live(run_id, marks).map_err(told)?;
+        Ok(live.map(|(size, held)| HeldEvents {
+            batches: size.batches,
+            events: size.events,
+            payload_bytes: size.payload_bytes,
+            held,
+        }))
+    }
+
+    fn live_runs(&self) -> u64 {
+        self.index.live_runs()
+    }
+
+    fn expired(&self, most: usize) -> Vec<Uuid> {
+        self.index.expired(most)
+    }
+
+    fn is_expired(&self, run_id: Uuid) -> bool {
+        self.index.is_expired(run_id)
     }
 
     fn has_room(&self) -> bool {

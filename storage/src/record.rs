@@ -16,9 +16,10 @@
 //! | record | |
 //! |---|---|
 //! | varint | length of what follows |
-//! | 1 byte | kind; bit 7 = a time follows the version |
+//! | 1 byte | kind; bit 7 = a time follows the version, bit 6 = a count of removed values follows that |
 //! | 1 byte | schema version of the body: 1 |
 //! | varint, zigzag | the event's time, if bit 7 of the kind is set |
+//! | varint | how many values the privacy rules removed from the event, if bit 6 of the kind is set; never 0 |
 //! | | body, see `record/stored.rs`; metadata stands last in it with its length in front |
 //!
 //! # Reading
@@ -51,6 +52,9 @@ const WHOLE: u8 = 1;
 
 /// Bit of the kind: the event's time stands behind the version.
 const TIMED: u8 = 0x80;
+
+/// Bit of the kind: how many values were removed from the event stands behind its time.
+const REMOVED: u8 = 0x40;
 
 /// The schema version of every body that is written.
 pub(crate) const VERSION: u8 = 1;

@@ -268,6 +268,6 @@ pub(crate) fn live_events(run: Run) -> Vec<TimedEvent> {
     });
     std::iter::once(start)
         .chain(run.steps.into_iter().map(Event::StepEnded))
-        .map(|event| TimedEvent { time, event })
+        .map(|event| TimedEvent::new(time, event))
         .collect()
 }

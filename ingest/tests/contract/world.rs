@@ -1,11 +1,11 @@
 //! The write side on a log in memory, with a small stand-in for the projections.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use agenttracer_ingest::{IngestState, Options, StoredRun, StoredRuns, StoredRunsError, routes};
-use agenttracer_model::{Digest, Event, RunView, Timestamp};
+use agenttracer_ingest::{HeldEvents, IngestState, Options, StoredRun, StoredRuns, StoredRunsError, routes};
+use agenttracer_model::{Digest, Event, EventMark, RunBatch, RunView, Timestamp};
 use agenttracer_storage::disk::Clock;
 use agenttracer_storage::{AppendError, Committed, Follower, MemoryLog, record};
 use axum::Router;
@@ -21,6 +21,12 @@ use uuid::Uuid;
 pub(crate) struct Runs {
     pub(crate) views: Mutex<HashMap<Uuid, (Digest, RunView)>>,
     pub(crate) special: Mutex<HashMap<Uuid, StoredRun>>,
+    /// Batches of live runs.
+    pub(crate) live: Mutex<HashMap<Uuid, Vec<RunBatch>>>,
+    /// How many live runs there are beside those.
+    pub(crate) others_live: AtomicU64,
+    /// Live runs whose lease has ended.
+    pub(crate) expired: Mutex<Vec<Uuid>>,
     pub(crate) full: AtomicBool,
     pub(crate) broken: AtomicBool,
     pub(crate) finds: AtomicUsize,
@@ -37,7 +43,36 @@ impl StoredRuns for Runs {
         if let Some(special) = self.special.lock().unwrap().get(&run_id) {
             return Ok(Some(*special));
         }
+        if self.live.lock().unwrap().contains_key(&run_id) {
+            return Ok(Some(StoredRun::Live));
+        }
         Ok(self.views.lock().unwrap().get(&run_id).map(|(digest, _)| StoredRun::Whole(*digest)))
+    }
+
+    fn live(&self, run_id: Uuid, marks: &[EventMark]) -> Result<Option<HeldEvents>, StoredRunsError> {
+        let live = self.live.lock().unwrap();
+        let Some(batches) = live.get(&run_id) else { return Ok(None) };
+        let events: Vec<_> = batches.iter().flat_map(|batch| &batch.events).collect();
+        let known: Vec<_> =
+            events.iter().map(|timed| EventMark::of(timed.time.unwrap(), timed.removed, &timed.event)).collect();
+        Ok(Some(HeldEvents {
+            batches: batches.len() as u64,
+            events: events.len() as u64,
+            payload_bytes: 100 * events.len() as u64,
+            held: marks.iter().map(|mark| mark.key.is_some() && known.contains(mark)).collect(),
+        }))
+    }
+
+    fn live_runs(&self) -> u64 {
+        self.live.lock().unwrap().len() as u64 + self.others_live.load(Ordering::SeqCst)
+    }
+
+    fn expired(&self, most: usize) -> Vec<Uuid> {
+        self.expired.lock().unwrap().iter().copied().take(most).collect()
+    }
+
+    fn is_expired(&self, run_id: Uuid) -> bool {
+        self.expired.lock().unwrap().contains(&run_id)
     }
 
     fn view(&self, run_id: Uuid) -> Result<Option<RunView>, StoredRunsError> {
@@ -59,6 +94,12 @@ impl Follower for Applier {
                 continue;
             }
             let decoded = record::decode(&batch).unwrap();
+            if !decoded.whole {
+                self.0.expired.lock().unwrap().retain(|run_id| *run_id != decoded.run_id);
+                self.0.live.lock().unwrap().entry(decoded.run_id).or_default().push(decoded);
+                ticket(Ok(batch.position));
+                continue;
+            }
             let digest = decoded
                 .events
                 .iter()
@@ -91,6 +132,7 @@ impl Clock for TestClock {
 }
 
 pub(crate) struct World {
+    pub(crate) state: IngestState,
     pub(crate) router: Router,
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) runs: Arc<Runs>,
@@ -151,7 +193,7 @@ impl World {
         let log = Arc::new(MemoryLog::new(Applier(runs.clone())));
         let clock = Arc::new(TestClock::default());
         let state = IngestState::new(log.clone(), runs.clone(), clock, &prometheus::Registry::new(), options).unwrap();
-        Self { router: routes(state), log, runs }
+        Self { router: routes(state.clone()), state, log, runs }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -169,6 +211,17 @@ impl World {
 
     pub(crate) async fn post_batch(&self, body: &Value) -> Answer {
         self.send(post("/v1/runs/batch", body.to_string())).await
+    }
+
+    pub(crate) async fn post_events(&self, body: &Value) -> Answer {
+        self.send(post("/v1/events", body.to_string())).await
+    }
+
+    /// The events of a live run that were stored, in the order of the log.
+    pub(crate) fn events(&self, run_id: Uuid) -> Vec<Event> {
+        let live = self.runs.live.lock().unwrap();
+        let batches = live.get(&run_id).into_iter().flatten();
+        batches.flat_map(|batch| &batch.events).map(|timed| timed.event.clone()).collect()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

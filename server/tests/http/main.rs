@@ -6,6 +6,7 @@ mod common;
 mod answers_have_the_shapes_of_the_contract;
 mod durable_means_visible;
 mod ingest_endpoints_keep_the_contract;
+mod live_runs_are_shown_as_they_go;
 mod one_directory_one_server;
 mod pages_and_hosts_are_checked;
 mod privacy_rules_refuse_and_remove;

@@ -9,7 +9,7 @@ use super::metadata::{read, read_strings};
 use super::stored::{
     Id, Kind, StoredDecision, StoredFailure, StoredRunEnded, StoredRunStarted, StoredSignal, StoredStep,
 };
-use super::{CODEC, CONFIG, DecodeError, HEAD_LEN, MetadataRef, RecordRef, StepRef, TIMED, VERSION, WHOLE};
+use super::{CODEC, CONFIG, DecodeError, HEAD_LEN, MetadataRef, REMOVED, RecordRef, StepRef, TIMED, VERSION, WHOLE};
 use crate::{BatchKind, StoredBatch};
 
 /// Decodes a whole batch into owned events.
@@ -19,9 +19,9 @@ use crate::{BatchKind, StoredBatch};
 pub fn decode(batch: &StoredBatch) -> Result<RunBatch, DecodeError> {
     let mut records = Records::of(batch)?;
     let mut events = Vec::new();
-    while let Some(Read { time, record, rest }) = records.read()? {
+    while let Some(Read { time, removed, record, rest }) = records.read()? {
         let event = to_event(record, rest).map_err(|what| records.error_in_last(what))?;
-        events.push(TimedEvent { time, event });
+        events.push(TimedEvent { time, removed, event });
     }
     if events.len() as u64 != u64::from(batch.records) {
         let what = format!("the frame announced {} records, its payload holds {}", batch.records, events.len());
@@ -54,6 +54,7 @@ pub struct Records<'a> {
 /// A record and what a projection does not read of it.
 struct Read<'a> {
     time: Option<Timestamp>,
+    removed: u32,
     record: RecordRef<'a>,
     rest: Rest<'a>,
 }
@@ -134,14 +135,15 @@ impl<'a> Records<'a> {
             return Err(format!("a record of {len} bytes"));
         };
         record = &record[2..];
-        let timed = kind & TIMED != 0;
-        let kind = Kind::from_tag(kind & !TIMED).ok_or_else(|| format!("unknown kind of record {kind}"))?;
+        let (timed, counted) = (kind & TIMED != 0, kind & REMOVED != 0);
+        let kind = Kind::from_tag(kind & !(TIMED | REMOVED)).ok_or_else(|| format!("unknown kind of record {kind}"))?;
         if version != VERSION {
             return Err(format!("schema version {version}, this program reads {VERSION}"));
         }
         let time = if timed { Some(self.time(take(&mut record)?)) } else { None };
+        let removed = if counted { take(&mut record)? } else { 0 };
         let (record, rest) = self.body(kind, record)?;
-        Ok(Read { time, record, rest })
+        Ok(Read { time, removed, record, rest })
     }
 
     fn body(&self, kind: Kind, body: &'a [u8]) -> Result<(RecordRef<'a>, Rest<'a>), String> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::stored::{
     Id, Kind, StoredDecision, StoredFailure, StoredRunEnded, StoredRunStarted, StoredSignal, StoredStep,
 };
-use super::{CODEC, CONFIG, HEAD_LEN, TIMED, VERSION, WHOLE, metadata};
+use super::{CODEC, CONFIG, HEAD_LEN, REMOVED, TIMED, VERSION, WHOLE, metadata};
 use crate::{Batch, BatchKind};
 
 /// Encodes a run that arrived whole as one batch: the same records as `Run::into_events`, without building them.
@@ -45,8 +45,9 @@ pub fn encode_events(run_id: Uuid, events: &[TimedEvent], received_at: Timestamp
 
 pub(super) fn encode(run_id: Uuid, flags: u8, events: &[TimedEvent], received_at: Timestamp) -> Batch {
     let mut payload = Payload::new(run_id, flags, base_of(events).unwrap_or(received_at));
-    for TimedEvent { time, event } in events {
+    for TimedEvent { time, removed, event } in events {
         let time = *time;
+        payload.removed = *removed;
         match event {
             Event::RunStarted(started) => payload.run_started(time, started.into()),
             Event::StepStarted(step) => payload.step(Kind::StepStarted, time, step),
@@ -67,7 +68,7 @@ pub(super) fn encode(run_id: Uuid, flags: u8, events: &[TimedEvent], received_at
 
 /// A time near which the others lie, so that their distances are short: the first there is.
 fn base_of(events: &[TimedEvent]) -> Option<Timestamp> {
-    events.iter().find_map(|TimedEvent { time, event }| match event {
+    events.iter().find_map(|TimedEvent { time, event, .. }| match event {
         Event::RunStarted(started) => Some(started.started_at),
         Event::StepStarted(step) | Event::StepEnded(step) => Some(step.started_at),
         Event::RunEnded(ended) => ended.ended_at.or(*time),
@@ -139,6 +140,8 @@ struct Payload {
     out: Vec<u8>,
     records: u32,
     base: Timestamp,
+    /// How many values were removed from the event at hand.
+    removed: u32,
     /// Metadata of the record at hand: its length stands in front of it.
     metadata: Vec<u8>,
     candidates: Vec<u8>,
@@ -152,7 +155,7 @@ impl Payload {
         out.extend_from_slice(run_id.as_bytes());
         out.extend_from_slice(&base.as_micros().to_le_bytes());
         debug_assert_eq!(out.len(), HEAD_LEN);
-        Self { out, records: 0, base, metadata: Vec::new(), candidates: Vec::new() }
+        Self { out, records: 0, base, removed: 0, metadata: Vec::new(), candidates: Vec::new() }
     }
 
     fn into_batch(self, received_at: Timestamp) -> Batch {
@@ -161,11 +164,11 @@ impl Payload {
 
     fn record(&mut self, kind: Kind, time: Option<Timestamp>, body: &impl Encode) {
         self.records += 1;
-        write_record(&mut self.out, kind, (self.base, time), body);
+        write_record(&mut self.out, kind, (self.base, time), self.removed, body);
     }
 
     fn run_started(&mut self, time: Option<Timestamp>, start: Start<'_>) {
-        let Self { out, records, base, metadata, .. } = self;
+        let Self { out, records, base, removed, metadata, .. } = self;
         *records += 1;
         let body = StoredRunStarted {
             agent_id: start.agent_id,
@@ -178,11 +181,11 @@ impl Payload {
             trace_id: start.trace_id,
             metadata: refill(metadata, start.metadata),
         };
-        write_record(out, Kind::RunStarted, (*base, time), &body);
+        write_record(out, Kind::RunStarted, (*base, time), *removed, &body);
     }
 
     fn step(&mut self, kind: Kind, time: Option<Timestamp>, step: &Step) {
-        let Self { out, records, base, metadata, .. } = self;
+        let Self { out, records, base, removed, metadata, .. } = self;
         *records += 1;
         let body = StoredStep {
             step_id: step.step_id.into_bytes(),
@@ -199,7 +202,7 @@ impl Payload {
             retry_of: step.retry_of.map(Uuid::into_bytes),
             metadata: refill(metadata, &step.metadata),
         };
-        write_record(out, kind, (*base, time), &body);
+        write_record(out, kind, (*base, time), *removed, &body);
     }
 
     fn failure(&mut self, time: Option<Timestamp>, failure: &Failure) {
@@ -214,7 +217,7 @@ impl Payload {
     }
 
     fn decision(&mut self, time: Option<Timestamp>, decision: &Decision) {
-        let Self { out, records, base, metadata, candidates } = self;
+        let Self { out, records, base, removed, metadata, candidates } = self;
         *records += 1;
         candidates.clear();
         for candidate in &decision.candidates {
@@ -229,11 +232,11 @@ impl Payload {
             candidates,
             metadata: refill(metadata, &decision.metadata),
         };
-        write_record(out, Kind::DecisionRecorded, (*base, time), &body);
+        write_record(out, Kind::DecisionRecorded, (*base, time), *removed, &body);
     }
 
     fn signal(&mut self, time: Option<Timestamp>, signal: &Signal) {
-        let Self { out, records, base, metadata, .. } = self;
+        let Self { out, records, base, removed, metadata, .. } = self;
         *records += 1;
         let body = StoredSignal {
             signal_id: signal.signal_id.into_bytes(),
@@ -243,7 +246,7 @@ impl Payload {
             weight: signal.weight,
             metadata: refill(metadata, &signal.metadata),
         };
-        write_record(out, Kind::SignalRecorded, (*base, time), &body);
+        write_record(out, Kind::SignalRecorded, (*base, time), *removed, &body);
     }
 
     fn run_ended(
@@ -280,13 +283,22 @@ fn refill<'a>(buffer: &'a mut Vec<u8>, value: &Metadata) -> &'a [u8] {
 }
 
 /// Appends a record. Its length is known only behind it, and nearly always fits the one byte kept for it.
-fn write_record(out: &mut Vec<u8>, kind: Kind, (base, time): (Timestamp, Option<Timestamp>), body: &impl Encode) {
+fn write_record(
+    out: &mut Vec<u8>,
+    kind: Kind,
+    (base, time): (Timestamp, Option<Timestamp>),
+    removed: u32,
+    body: &impl Encode,
+) {
     let start = out.len();
     out.push(0);
-    out.push(kind as u8 | if time.is_some() { TIMED } else { 0 });
+    out.push(kind as u8 | if time.is_some() { TIMED } else { 0 } | if removed > 0 { REMOVED } else { 0 });
     out.push(VERSION);
     if let Some(time) = time {
         put(out, &distance(base, time));
+    }
+    if removed > 0 {
+        put(out, &removed);
     }
     put(out, body);
     let len = u32::try_from(out.len() - start - 1).expect("a record is smaller than 4 GiB");

@@ -195,7 +195,8 @@ fn any_event() -> impl Strategy<Value = TimedEvent> {
         Just(Event::RunAbandoned),
         Just(Event::RunErased),
     ];
-    (of(any_time()), event).prop_map(|(time, event)| TimedEvent { time, event })
+    let removed = prop_oneof![Just(0), any::<u32>()];
+    (of(any_time()), removed, event).prop_map(|(time, removed, event)| TimedEvent { time, removed, event })
 }
 
 fn any_run() -> impl Strategy<Value = Run> {
@@ -353,7 +354,7 @@ fn one_of_each() -> Vec<TimedEvent> {
     ]
     .into_iter()
     .enumerate()
-    .map(|(n, event)| TimedEvent { time: (n % 2 == 1).then(|| time(n as i64)), event })
+    .map(|(n, event)| TimedEvent::new((n % 2 == 1).then(|| time(n as i64)), event))
     .collect()
 }
 
@@ -363,10 +364,16 @@ fn one_of_each() -> Vec<TimedEvent> {
 fn the_bytes_of_version_1_stay_what_they_are() {
     let run_id = Uuid::from_bytes([1; 16]);
     let received_at = Timestamp::from_micros(1_763_800_003_000_000);
-    let events = one_of_each();
+    let plain = one_of_each();
+    let mut counted = plain.clone();
+    counted.iter_mut().zip(1..).for_each(|(event, removed)| event.removed = removed);
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
-    for (name, flags) in [("records-live.bin", 0), ("records-whole.bin", WHOLE)] {
-        let batch = encode::encode(run_id, flags, &events, received_at);
+    for (name, flags, events) in [
+        ("records-live.bin", 0, &plain),
+        ("records-live-counted.bin", 0, &counted),
+        ("records-whole.bin", WHOLE, &plain),
+    ] {
+        let batch = encode::encode(run_id, flags, events, received_at);
         let path = dir.join(name);
         if std::env::var_os("AGENTTRACER_WRITE_GOLDEN").is_some() {
             std::fs::write(&path, &batch.payload).unwrap();
@@ -374,11 +381,7 @@ fn the_bytes_of_version_1_stay_what_they_are() {
         let golden = std::fs::read(&path).unwrap();
         assert_eq!(batch.payload, golden, "today's writer, {name}");
         let read = decode(&stored(Batch { payload: golden, ..batch }, 0)).unwrap();
-        assert_eq!(
-            (read.run_id, read.whole, &read.events),
-            (run_id, flags == WHOLE, &events),
-            "today's reader, {name}"
-        );
+        assert_eq!((read.run_id, read.whole, &read.events), (run_id, flags == WHOLE, events), "today's reader, {name}");
     }
 }
 
@@ -416,7 +419,7 @@ fn nesting_is_bounded() {
 
 #[test]
 fn an_error_names_its_batch_and_record_and_ends_the_iteration() {
-    let events: Vec<_> = (0..3).map(|_| TimedEvent { time: None, event: Event::Heartbeat }).collect();
+    let events: Vec<_> = (0..3).map(|_| TimedEvent::new(None, Event::Heartbeat)).collect();
     let mut batch = stored(encode_events(Uuid::nil(), &events, Timestamp::default()), 40);
     let Payload::Memory(bytes) = &mut batch.payload else { panic!() };
     // The second record's kind: each has a length, a kind and a version.
@@ -432,10 +435,8 @@ fn an_error_names_its_batch_and_record_and_ends_the_iteration() {
 
 #[test]
 fn a_batch_with_another_count_than_its_frame_says_is_refused() {
-    let mut batch = stored(
-        encode_events(Uuid::nil(), &[TimedEvent { time: None, event: Event::Heartbeat }], Timestamp::default()),
-        0,
-    );
+    let mut batch =
+        stored(encode_events(Uuid::nil(), &[TimedEvent::new(None, Event::Heartbeat)], Timestamp::default()), 0);
     batch.records = 2;
     assert!(decode(&batch).unwrap_err().what.contains("announced 2 records"));
 }

@@ -1,7 +1,10 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use agenttracer_model::privacy::MessageWords;
-use agenttracer_server::config::{ListenAddr, LogFormat, Origin, PrivacyOptions, parse_message_words, parse_sync_mode};
+use agenttracer_server::config::{
+    ListenAddr, LogFormat, Origin, PrivacyOptions, parse_lease, parse_message_words, parse_sync_mode,
+};
 use agenttracer_server::{Options, Server, signals};
 use agenttracer_storage::SyncMode;
 use anyhow::Context;
@@ -41,6 +44,9 @@ pub(crate) struct Serve {
     /// The length of a segment of the log, in bytes [default: 67108864]
     #[arg(long, env = "AGENTTRACER_SEGMENT_BYTES", value_name = "BYTES")]
     segment_bytes: Option<u64>,
+    /// How long a live run may be silent before it is given up (1s to 168h) [default: 15m]
+    #[arg(long, env = "AGENTTRACER_LEASE", value_name = "15m", value_parser = parse_lease)]
+    lease: Option<Duration>,
     /// Refuse failure messages that mention password, api_key, token or secret, or only remove the shapes of secrets
     /// [default: strict]
     #[arg(
@@ -107,6 +113,7 @@ impl Serve {
             log_format: self.log_format,
             cors_origins: self.cors_origins,
             segment_bytes: self.segment_bytes,
+            lease: self.lease,
             privacy: PrivacyOptions { message_words: self.privacy_message_words },
         }
     }
