@@ -81,7 +81,7 @@ test-python: build $(VENV)/.made ## the SDK as pip installs it, the example, the
 
 .PHONY: lint-shell
 lint-shell: $(VENV)/.made ## the shell scripts
-	$(VENV)/bin/shellcheck .ci/run docker/healthcheck
+	$(VENV)/bin/shellcheck .ci/run docker/healthcheck server/tests/simulation/bugs/run
 
 .PHONY: lint-docker
 lint-docker: $(VENV)/.made ## the image and how it is run
@@ -91,16 +91,27 @@ lint-docker: $(VENV)/.made ## the image and how it is run
 # ---- at length -----------------------------------------------------------------------------------------------------
 
 .PHONY: prove
-prove: test prove-rust bench ## the promises at length: 10,000 simulated disks, 50 times kill -9, the benches
+prove: test prove-rust bugs bench ## the promises at length: 20,000 simulated disks, 200 times kill -9, deliberate bugs, benches
 
 .PHONY: prove-rust
 prove-rust: build
-	export AGENTTRACER_PROVE=1 AGENTTRACER_SIM_SEEDS=10000 AGENTTRACER_KILLS=50
+	export AGENTTRACER_PROVE=1 AGENTTRACER_SIM_SEEDS=20000 AGENTTRACER_KILLS=200
 	if cargo nextest --version >/dev/null 2>&1; then
 	  cargo nextest run --locked --workspace --run-ignored all
 	else
 	  cargo test --locked --workspace --bins --tests -- --include-ignored
 	fi
+
+# Each bug is a patch; the ordinary tests only see to it that every patch still applies.
+.PHONY: bugs
+bugs: ## each deliberate bug must make the simulator fail: which seed caught it, after how many steps
+	server/tests/simulation/bugs/run
+
+MINUTES ?= 60
+
+.PHONY: simulate
+simulate: ## other simulated disks than before, for MINUTES=60
+	AGENTTRACER_SIM_MINUTES=$(MINUTES) cargo test --locked --package agenttracer-server --test simulation stories
 
 # The disk that is measured is the one that this directory is on.
 BENCH_DIR ?= $(TARGET)

@@ -21,8 +21,6 @@ use crate::{IndexError, Progress, summarise};
 
 /// Batches that are applied between two publications of a replay.
 const REPLAY_GROUP: usize = 256;
-/// Commits that may fail one after the other before a replay that waits for room gives up.
-const GIVE_UP_AFTER: u64 = 3;
 
 /// A bounded channel of `groups` committed groups from a log to [`Index::open`](crate::Index::open).
 ///
@@ -84,8 +82,14 @@ impl Applier {
         Self { projection, log, clock, names: Names::new(), changed: HashMap::new() }
     }
 
-    /// Applies what the log holds from `from` on. Damage that the log names is passed over and counted.
-    pub(crate) fn replay(&mut self, from: Position, progress: &mut dyn FnMut(Progress)) -> Result<(), IndexError> {
+    /// Applies what the log holds from `from` on. Damage that the log names is passed over and counted. `wait_for_room`
+    /// is called when no further run fits into memory.
+    pub(crate) fn replay(
+        &mut self,
+        from: Position,
+        progress: &mut dyn FnMut(Progress),
+        wait_for_room: &mut dyn FnMut() -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
         let tail = self.log.tail();
         let mut scan = self.log.scan(from..tail);
         let mut batches = Vec::with_capacity(REPLAY_GROUP);
@@ -119,23 +123,10 @@ impl Applier {
             if ended {
                 return Ok(());
             }
-            self.wait_for_room()?;
-        }
-    }
-
-    /// Waits until the indexer has made room in memory.
-    fn wait_for_room(&self) -> Result<(), IndexError> {
-        let mut inner = self.projection.lock();
-        while !self.projection.has_room() {
-            if let Some(dead) = &inner.dead {
-                return Err(IndexError::Stopped(dead.clone()));
+            if !self.projection.has_room() {
+                wait_for_room()?;
             }
-            if inner.failures_in_a_row >= GIVE_UP_AFTER {
-                return Err(IndexError::Commit(inner.last_error.clone().unwrap_or_default()));
-            }
-            inner = self.projection.done.wait(inner).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
-        Ok(())
     }
 
     /// Applies groups until the log closes its end, or until `stop` is closed and no group is left.
@@ -154,6 +145,12 @@ impl Applier {
                 }
             }
         }
+    }
+
+    /// Applies one group that waits, if there is one; whether there was.
+    pub(crate) fn step(&mut self, commits: &Commits) -> bool {
+        let group = commits.0.try_recv();
+        group.map(|group| self.group(group)).is_ok()
     }
 
     /// Applies one group, publishes it in one step, then lets its acknowledgements go.

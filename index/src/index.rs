@@ -94,6 +94,15 @@ pub struct Index {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     threads: Mutex<Threads>,
+    /// What the threads would have, in an index without threads.
+    stepped: Mutex<Option<Stepped>>,
+}
+
+/// The working parts of an index that is driven step by step.
+struct Stepped {
+    applier: Applier,
+    indexer: Indexer,
+    commits: Commits,
 }
 
 #[derive(Default)]
@@ -122,34 +131,13 @@ impl Index {
         options: Options,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, IndexError> {
-        let store = Store::new(disk, dir);
-        let opened = match store.open(log.id(), &options)? {
-            Ok(opened) => opened,
-            Err(reason) => {
-                tracing::info!(dir = %dir.display(), reason, "the index is rebuilt from the log");
-                store.create(&options)?
-            }
-        };
-        let (next, tail) = (opened.next, log.tail());
-        if next > tail {
-            return Err(IndexError::AheadOfLog { checkpoint: next, tail });
-        }
-        let searcher = opened.reader.searcher();
-        let ids = searcher.segment_readers().iter().map(|segment| u64::from(segment.max_doc())).sum();
-        let projection = Arc::new(Projection::new(searcher.clone(), opened.fields, next, ids, options)?);
-        fill_run_ids(projection.lock().run_ids(), searcher, opened.fields, ids)?;
-
+        let (projection, indexer) = open_parts(disk, Arc::clone(&clock), dir, &log, options, true)?;
+        let next = projection.lock().position;
         // From here on dropping `index` stops what was started.
-        let index = Self {
-            projection: Arc::clone(&projection),
-            log: Arc::clone(&log),
-            clock: Arc::clone(&clock),
-            threads: Mutex::default(),
-        };
-        let indexer = Indexer::new(Arc::clone(&projection), store, Arc::clone(&log), Arc::clone(&clock), opened);
+        let index = Self::new(Arc::clone(&projection), Arc::clone(&log), Arc::clone(&clock));
         index.threads().indexer = Some(spawn("index-writer", &projection, move || indexer.run())?);
         let mut applier = Applier::new(Arc::clone(&projection), log, clock);
-        applier.replay(next, progress)?;
+        applier.replay(next, progress, &mut || projection.wait_for_room())?;
         index.grant_leases()?;
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let follow = move || applier.follow(&commits.0, &stopped);
@@ -160,6 +148,62 @@ impl Index {
             threads.applier = Some(applier);
         }
         Ok(index)
+    }
+
+    /// Like [`open`](Self::open), but without threads: nothing happens except in [`apply_step`](Self::apply_step),
+    /// [`commit_step`](Self::commit_step) and [`merge_step`](Self::merge_step). For simulations, in which the same calls
+    /// must lead to the same disk calls. tantivy still has threads of its own, of which one works at a time.
+    ///
+    /// # Errors
+    /// As for `open`.
+    pub fn open_stepped(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        dir: &Path,
+        log: Arc<dyn Log>,
+        commits: Commits,
+        options: Options,
+    ) -> Result<Self, IndexError> {
+        let (projection, mut indexer) = open_parts(disk, Arc::clone(&clock), dir, &log, options, false)?;
+        let next = projection.lock().position;
+        let mut applier = Applier::new(Arc::clone(&projection), Arc::clone(&log), Arc::clone(&clock));
+        let mut make_room = || {
+            while !projection.has_room() {
+                projection.lock().check_for_room()?;
+                indexer.step();
+            }
+            Ok(())
+        };
+        applier.replay(next, &mut |_| {}, &mut make_room)?;
+        let index = Self::new(projection, log, clock);
+        index.grant_leases()?;
+        *index.stepped() = Some(Stepped { applier, indexer, commits });
+        Ok(index)
+    }
+
+    fn new(projection: Arc<Projection>, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Self {
+        Self { projection, log, clock, threads: Mutex::default(), stepped: Mutex::new(None) }
+    }
+
+    /// Applies one group that the log has committed and resolves its tickets; whether there was one. Only in a stepped
+    /// index, as the next two.
+    pub fn apply_step(&self) -> bool {
+        self.stepped().as_mut().is_some_and(|Stepped { applier, commits, .. }| applier.step(commits))
+    }
+
+    /// Commits what was applied, if anything was, or tries again what failed. [`status`](Self::status) says how it went.
+    pub fn commit_step(&self) {
+        if let Some(stepped) = &mut *self.stepped() {
+            stepped.indexer.step();
+        }
+    }
+
+    /// Merges the segments of the last commit into one, as tantivy's merge threads would some day.
+    ///
+    /// # Errors
+    /// When the disk fails; the segments stay as they are.
+    pub fn merge_step(&self) -> Result<(), IndexError> {
+        self.stepped().as_mut().map_or(Ok(()), |stepped| stepped.indexer.merge())
     }
 
     /// Everything that was acknowledged before the call, and perhaps a little more.
@@ -270,7 +314,13 @@ impl Index {
             if inner.failures > failures {
                 return Err(IndexError::Commit(inner.last_error.clone().unwrap_or_default()));
             }
-            inner = self.projection.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner = if let Some(stepped) = &mut *self.stepped() {
+                drop(inner);
+                stepped.indexer.step();
+                self.projection.lock()
+            } else {
+                self.projection.done.wait(inner).unwrap_or_else(PoisonError::into_inner)
+            };
         }
         Ok(inner.committed)
     }
@@ -294,7 +344,12 @@ impl Index {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn stepped(&self) -> std::sync::MutexGuard<'_, Option<Stepped>> {
+        self.stepped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn stop_applier(&self) {
+        while self.apply_step() {}
         let mut threads = self.threads();
         threads.stop_applier.take();
         if let Some(applier) = threads.applier.take() {
@@ -310,6 +365,7 @@ impl Index {
         if let Some(indexer) = self.threads().indexer.take() {
             let _ = indexer.join();
         }
+        self.stepped().take();
     }
 }
 
@@ -318,6 +374,35 @@ impl Drop for Index {
         self.stop_applier();
         self.stop_indexer();
     }
+}
+
+/// The index in `dir` as its last commit left it, or an empty one, and who writes it.
+fn open_parts(
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    dir: &Path,
+    log: &Arc<dyn Log>,
+    options: Options,
+    merges: bool,
+) -> Result<(Arc<Projection>, Indexer), IndexError> {
+    let store = Store::new(disk, dir);
+    let opened = match store.open(log.id(), &options)? {
+        Ok(opened) => opened,
+        Err(reason) => {
+            tracing::info!(dir = %dir.display(), reason, "the index is rebuilt from the log");
+            store.create(&options)?
+        }
+    };
+    let (next, tail) = (opened.next, log.tail());
+    if next > tail {
+        return Err(IndexError::AheadOfLog { checkpoint: next, tail });
+    }
+    let searcher = opened.reader.searcher();
+    let ids = searcher.segment_readers().iter().map(|segment| u64::from(segment.max_doc())).sum();
+    let projection = Arc::new(Projection::new(searcher.clone(), opened.fields, next, ids, options)?);
+    fill_run_ids(projection.lock().run_ids(), searcher, opened.fields, ids)?;
+    let indexer = Indexer::new(Arc::clone(&projection), store, Arc::clone(log), clock, opened, merges);
+    Ok((projection, indexer))
 }
 
 /// A thread whose panic is told to all who wait.

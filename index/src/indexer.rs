@@ -39,6 +39,8 @@ pub(crate) struct Indexer {
     retry_at: Option<Instant>,
     last_commit: Instant,
     refreshes: usize,
+    /// Whether tantivy merges segments when it likes, in threads of its own.
+    merges: bool,
 }
 
 enum Work {
@@ -54,6 +56,7 @@ impl Indexer {
         log: Arc<dyn Log>,
         clock: Arc<dyn Clock>,
         opened: Opened,
+        merges: bool,
     ) -> Self {
         Self {
             projection,
@@ -68,7 +71,29 @@ impl Indexer {
             retry_at: None,
             last_commit: Instant::now(),
             refreshes: REFRESH_AFTER.len(),
+            merges,
         }
+    }
+
+    /// Commits what was applied so far, if anything was, or tries again what failed.
+    pub(crate) fn step(&mut self) {
+        let waits = {
+            let inner = self.projection.lock();
+            inner.committed < inner.position
+        };
+        if waits || self.retry_at.is_some() {
+            self.commit_or_retry();
+        }
+    }
+
+    /// Merges all segments of the last commit into one. Without effect when there is nothing to merge.
+    pub(crate) fn merge(&mut self) -> Result<(), IndexError> {
+        let Some(writer) = self.writer.as_mut() else { return Ok(()) };
+        let segments = self.index.searchable_segment_ids().map_err(|error| self.store.error(&error))?;
+        if segments.len() > 1 {
+            writer.merge(&segments).wait().map_err(|error| self.store.error(&error))?;
+        }
+        self.refresh()
     }
 
     /// Commits whenever it is time, until it is told to stop.
@@ -171,7 +196,7 @@ impl Indexer {
                 none.insert(writer)
             }
         };
-        if closing {
+        if closing || !self.merges {
             writer.set_merge_policy(Box::new(NoMergePolicy));
         }
         add(writer, &self.fields, frozen, retries)

@@ -21,6 +21,8 @@ use crate::{IndexError, Options, RunSummary, Snapshot};
 
 /// How much known damage is kept by name; all of it is counted.
 const NAMED_DAMAGE: usize = 100;
+/// Commits that may fail one after the other before a replay that waits for room gives up.
+const GIVE_UP_AFTER: u64 = 3;
 
 /// What the applier, the indexer and the readers share.
 pub(crate) struct Projection {
@@ -273,6 +275,16 @@ impl Projection {
         Ok(())
     }
 
+    /// Waits until the indexer has made room in memory.
+    pub(crate) fn wait_for_room(&self) -> Result<(), IndexError> {
+        let mut inner = self.lock();
+        while !self.has_room() {
+            inner.check_for_room()?;
+            inner = self.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
     /// Notes that a commit failed.
     pub(crate) fn failed(&self, error: &IndexError) {
         let mut inner = self.lock();
@@ -327,6 +339,17 @@ impl Inner {
         let chunk = self.current.last().expect("it was pushed above");
         chunk.push(self.next_seq, Arc::new(run), hash, late);
         self.next_seq += 1;
+    }
+
+    /// Whether it is worth waiting until the indexer has made room.
+    pub(crate) fn check_for_room(&self) -> Result<(), IndexError> {
+        if let Some(dead) = &self.dead {
+            return Err(IndexError::Stopped(dead.clone()));
+        }
+        if self.failures_in_a_row >= GIVE_UP_AFTER {
+            return Err(IndexError::Commit(self.last_error.clone().unwrap_or_default()));
+        }
+        Ok(())
     }
 
     /// Counts damage that was passed over, and keeps the first of it by name.

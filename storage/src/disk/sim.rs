@@ -10,6 +10,7 @@
 
 mod clock;
 mod content;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use content::{Change, Content};
+use trace::Trace;
 
 use super::{Disk, DiskFile, Mapping};
 
@@ -63,6 +65,7 @@ struct World {
     changes: u64,
     crash_at: Option<u64>,
     crashed: bool,
+    trace: Trace,
 }
 
 /// A change of names that reaches the disk whole or not.
@@ -89,6 +92,7 @@ impl SimDisk {
             changes: 0,
             crash_at: None,
             crashed: false,
+            trace: Trace::default(),
         })))
     }
 
@@ -109,6 +113,7 @@ impl SimDisk {
             after.files.entry(*id).or_insert_with(|| files[id].after_power_loss(dice));
         }
         after.next_file = world.next_file;
+        after.trace = world.trace;
         Self(Arc::new(Mutex::new(after)))
     }
 
@@ -127,6 +132,7 @@ impl SimDisk {
         after.renamings = std::mem::take(&mut world.renamings);
         after.files = std::mem::take(&mut world.files);
         after.next_file = world.next_file;
+        after.trace = world.trace;
         Self(Arc::new(Mutex::new(after)))
     }
 
@@ -137,6 +143,12 @@ impl SimDisk {
     /// How many calls that change something (create, rename, remove, write, set length, sync) were made.
     pub fn changes(&self) -> u64 {
         self.world().changes
+    }
+
+    /// A number that tells two courses of disk calls apart: of all calls that were made since the disk was new, through
+    /// restarts too, their order, arguments, bytes and outcomes.
+    pub fn trace(&self) -> u64 {
+        self.world().trace.get()
     }
 
     /// Crashes in the middle of a changing call: 0 is the next one. That call does nothing, a part or all of what it
@@ -248,10 +260,12 @@ impl World {
         if self.crashed {
             return Err(crashed());
         }
-        match call {
+        let outcome = match call {
             Some(call) if self.is_to_fail(call) => Err(eio()),
             _ => Ok(()),
-        }
+        };
+        self.trace.add(&[1, call.map_or(0, |call| call as u64 + 1), u64::from(outcome.is_ok())]);
+        outcome
     }
 
     /// To be asked before a call that changes something.
@@ -265,7 +279,9 @@ impl World {
             self.crashed = true;
             return Ok(Luck::Fails(crashed()));
         }
-        Ok(if self.is_to_fail(call) { Luck::Fails(eio()) } else { Luck::Fine })
+        let fails = self.is_to_fail(call);
+        self.trace.add(&[2, call as u64, u64::from(fails)]);
+        Ok(if fails { Luck::Fails(eio()) } else { Luck::Fine })
     }
 
     fn is_to_fail(&mut self, call: Call) -> bool {
@@ -285,6 +301,10 @@ impl World {
     /// Does `change` to the names, or with bad luck perhaps.
     fn rename(&mut self, names: Vec<(PathBuf, Option<u64>)>) -> io::Result<()> {
         let luck = self.change(Call::Name)?;
+        for (name, file) in &names {
+            self.trace.add_bytes(name.as_os_str().as_encoded_bytes());
+            self.trace.add(&[file.map_or(0, |file| file + 1)]);
+        }
         if matches!(luck, Luck::Fine) || self.crashed && self.dice.one_in(2) {
             let directory = names[0].0.parent().unwrap_or(Path::new("")).to_owned();
             set_names(&mut self.names, &names);
@@ -315,7 +335,8 @@ impl World {
         names
     }
 
-    fn id(&self, path: &Path) -> io::Result<u64> {
+    fn id(&mut self, path: &Path) -> io::Result<u64> {
+        self.trace.add_bytes(path.as_os_str().as_encoded_bytes());
         self.names.get(path).copied().ok_or_else(|| ErrorKind::NotFound.into())
     }
 }
@@ -467,8 +488,13 @@ impl SimFile {
         }
         let mut world = self.disk.world();
         let mut luck = world.change(Call::Write)?;
-        let used = world.used();
-        let World { files, dice, capacity, .. } = &mut *world;
+        // Counting takes a while when there are many files.
+        let used = if world.capacity.is_some() { world.used() } else { 0 };
+        let World { files, dice, capacity, trace, .. } = &mut *world;
+        trace.add(&[self.id, change.end() as u64, change.written() as u64]);
+        if let Change::Write { bytes, .. } = &change {
+            trace.add_bytes(bytes);
+        }
         let file = files.get_mut(&self.id).expect("an open file is there");
         let grows = change.end().saturating_sub(file.len()) as u64;
         let mut part = change.written();
@@ -498,6 +524,7 @@ impl DiskFile for SimFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut world = self.disk.world();
         world.look(Some(Call::Read))?;
+        world.trace.add(&[self.id, offset, buf.len() as u64]);
         let bytes = world.files[&self.id].read();
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let len = buf.len().min(bytes.len() - from);
@@ -526,6 +553,7 @@ impl DiskFile for SimFile {
     fn sync_data(&self) -> io::Result<()> {
         let mut world = self.disk.world();
         let luck = world.change(Call::Sync)?;
+        world.trace.add(&[self.id]);
         let World { files, dice, crashed, .. } = &mut *world;
         let file = files.get_mut(&self.id).expect("an open file is there");
         match luck {
