@@ -18,7 +18,8 @@ pub use sim::{SimClock, SimDisk};
 
 /// A file system.
 ///
-/// Names are data too: after [`create`](Disk::create), [`rename`](Disk::rename) and [`remove`](Disk::remove) a crash
+/// Names are data too: after [`create`](Disk::create), [`rename`](Disk::rename), [`link`](Disk::link) and
+/// [`remove`](Disk::remove) a crash
 /// can undo the change until [`sync_dir`](Disk::sync_dir) of the directory returned.
 pub trait Disk: Send + Sync + 'static {
     /// Creates a directory and its parents, durably; nothing happens when it is there.
@@ -35,6 +36,8 @@ pub trait Disk: Send + Sync + 'static {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Renames a file, replacing `to`.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name; `AlreadyExists` when `to` is there. Some file systems cannot, and none across itself.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file. Open handles and mappings of it stay valid.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names of a directory durable.

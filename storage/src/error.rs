@@ -109,6 +109,9 @@ pub enum OpenError {
     /// Acknowledged data is damaged or missing. Keep a copy of the directory: no command of this version mends it.
     #[error("{0}; `agenttracer verify` lists all damage; keep a copy of the directory: a later version will repair it")]
     Damaged(Box<Damage>),
+    /// A restore into the directory did not come to its end: what is there is a part of a log.
+    #[error("a restore into {0} did not finish: run `agenttracer restore` once more, it begins anew")]
+    Unfinished(PathBuf),
     /// The directory was written by a newer format.
     #[error("{file} has format {found}, this program reads up to {supported}: use a newer agenttracer")]
     NewerFormat {

@@ -30,6 +30,7 @@
 //! This crate knows bytes and positions; it knows no tokio, no HTTP and no index.
 #![deny(unsafe_code)]
 
+pub mod backup;
 mod commit;
 pub mod compaction;
 pub mod disk;

@@ -10,6 +10,7 @@ use agenttracer_model::Position;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use uuid::Uuid;
 
+use crate::backup::refuse_unfinished;
 use crate::commit::{self, Committer, Message, Submission};
 use crate::disk::{Clock, Disk};
 use crate::format::{BLOCK_BYTES, align_block};
@@ -145,6 +146,7 @@ impl SegmentedLog {
             _ => OpenError::Io { file: lock_file.clone(), source },
         })?;
         let held_lock: Arc<dyn Send + Sync> = Arc::from(held_lock);
+        refuse_unfinished(&*disk, dir)?;
         // The name of `log/` is data too.
         disk.sync_dir(dir).map_err(at(dir))?;
         let (queue_batches, known_durable) = (options.queue_batches.max(1), options.known_durable);

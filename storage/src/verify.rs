@@ -13,6 +13,7 @@ use std::sync::Arc;
 use agenttracer_model::{Position, Timestamp};
 use uuid::Uuid;
 
+use crate::backup::refuse_unfinished;
 use crate::disk::{Disk, DiskFile};
 use crate::format::{Entry, Footer, GapReason, SEGMENT_HEADER_BYTES, SegmentHeader, Slot};
 use crate::manifest::Manifest;
@@ -162,6 +163,21 @@ pub fn inspect(disk: &dyn Disk, dir: &Path) -> Result<Report, OpenError> {
     Look { disk, log_dir: dir.join("log"), visitor: None, report: Report::default() }.look(dir)
 }
 
+/// What is wrong with one sealed segment of the log `log_id` that stands at `path`.
+pub(crate) fn damage_of_segment(
+    disk: &dyn Disk,
+    path: &Path,
+    log_id: Uuid,
+    entry: &Entry,
+) -> Result<Vec<Damage>, OpenError> {
+    let named = SegmentFile::new(Path::new(""), log_id, entry.first, entry.generation);
+    let mut no_progress = |_: &SegmentReport| {};
+    let mut nobody = Progress(&mut no_progress);
+    let mut look = Look { disk, log_dir: PathBuf::new(), visitor: Some(&mut nobody), report: Report::default() };
+    look.sealed(&SegmentFile { path: path.to_owned(), ..named }, entry, log_id)?;
+    Ok(look.report.damage)
+}
+
 struct Look<'a> {
     disk: &'a dyn Disk,
     log_dir: PathBuf,
@@ -177,6 +193,7 @@ impl Look<'_> {
             std::io::ErrorKind::WouldBlock => OpenError::Locked(dir.to_owned()),
             _ => OpenError::Io { file: lock_file, source },
         })?;
+        refuse_unfinished(self.disk, dir)?;
         let found = Manifest::read(self.disk, dir)?;
         self.report.damage.extend(found.bad.into_iter().filter(|slot| slot.offsets.end > 0));
         let Listing { mut files, unfinished } = match self.disk.exists(&self.log_dir).map_err(at(&self.log_dir))? {

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 use agenttracer_server::StartError;
 use agenttracer_server::config::ConfigError;
 use agenttracer_storage::OpenError;
+use agenttracer_storage::backup::BackupError;
 
 /// The part of every `--help` that documents the codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
   0   done, and nothing is wrong
   1   it did not work (directory in use, address taken, disk failing), or `verify` found something wrong
-  2   acknowledged data is damaged or missing; nothing was changed, and the message names the file, the place and
-      the next step
+  2   acknowledged data, or a backup, is damaged or missing; nothing was changed, and the message names the file, the
+      place and the next step
   64  the command line, the environment or the configuration file says what it cannot say";
 
 /// How a command ended.
@@ -31,9 +32,10 @@ impl Exit {
             if cause.is::<ConfigError>() {
                 return Self::Usage;
             }
-            let damaged = match cause.downcast_ref::<StartError>() {
-                Some(error) => error.is_damage(),
-                None => matches!(cause.downcast_ref(), Some(OpenError::Damaged(_))),
+            let damaged = match (cause.downcast_ref::<StartError>(), cause.downcast_ref::<BackupError>()) {
+                (Some(error), _) => error.is_damage(),
+                (_, Some(error)) => error.is_damage(),
+                _ => matches!(cause.downcast_ref(), Some(OpenError::Damaged(_))),
             };
             if damaged {
                 return Self::Damaged;
@@ -79,6 +81,9 @@ mod tests {
         for (error, code) in [
             (anyhow::Error::from(damage()).context("opening"), Exit::Damaged),
             (anyhow::Error::from(StartError::from(damage())), Exit::Damaged),
+            (anyhow::Error::from(BackupError::from(damage())), Exit::Damaged),
+            (anyhow::Error::from(BackupError::Bad { file: "a".into(), what: "b".into() }), Exit::Damaged),
+            (anyhow::Error::from(BackupError::from(locked())), Exit::Failed),
             (anyhow::Error::from(StartError::from(locked())), Exit::Failed),
             (anyhow::Error::from(ConfigError::NothingToServe), Exit::Usage),
         ] {

@@ -11,7 +11,7 @@ mod report;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{inspect, rebuild, replay, serve, verify};
+use crate::commands::{backup, inspect, rebuild, replay, restore, serve, verify};
 use crate::exit::Exit;
 
 /// Requests make many small short-lived objects on several threads; the allocator of the C library returns them slowly.
@@ -43,6 +43,12 @@ enum Command {
     /// Print the log's records, one JSON object a line.
     #[command(after_help = exit::HELP)]
     Replay(replay::Replay),
+    /// Take a backup, while the server serves or not.
+    #[command(after_help = exit::HELP)]
+    Backup(backup::Backup),
+    /// Make a data directory from a backup.
+    #[command(after_help = exit::HELP)]
+    Restore(restore::Restore),
 }
 
 fn main() -> std::process::ExitCode {
@@ -61,6 +67,8 @@ fn main() -> std::process::ExitCode {
         Command::Verify(command) => command.run(),
         Command::Rebuild(command) => command.run(),
         Command::Replay(command) => command.run(),
+        Command::Backup(command) => command.run(),
+        Command::Restore(command) => command.run(),
     };
     match outcome {
         Ok(exit) => exit,

@@ -5,21 +5,32 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar over a known number of records, with rate and time left. Clones move the same bar.
+/// A bar over a number of records or bytes, with rate and time left. Clones move the same bar.
 #[derive(Clone)]
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     /// A bar of `records`, which say what is done to them (`"verified"`).
     pub(crate) fn of_records(records: u64, done: &'static str) -> Self {
+        let style = format!("{{bar:30}} {{percent:>3}} %  {{human_pos}} records {done}, {{per_sec}}, {{eta}} left");
+        Self::new(records, &style)
+    }
+
+    /// A bar of bytes, whose number comes with [`set_bytes`](Self::set_bytes).
+    pub(crate) fn of_bytes(done: &'static str) -> Self {
+        let style =
+            format!("{{bar:30}} {{percent:>3}} %  {{binary_bytes}} {done}, {{binary_bytes_per_sec}}, {{eta}} left");
+        Self::new(0, &style)
+    }
+
+    fn new(all: u64, style: &str) -> Self {
         let target = match std::io::stderr().is_terminal() {
             true => ProgressDrawTarget::stderr(),
             false => ProgressDrawTarget::hidden(),
         };
-        let bar = ProgressBar::with_draw_target(Some(records), target);
-        let style = format!("{{bar:30}} {{percent:>3}} %  {{human_pos}} records {done}, {{per_sec}}, {{eta}} left");
+        let bar = ProgressBar::with_draw_target(Some(all), target);
         // The template is ours; a wrong one would only cost the bar its looks.
-        bar.set_style(ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
@@ -27,6 +38,12 @@ impl Progress {
     /// Says how many records are done.
     pub(crate) fn set(&self, records: u64) {
         self.0.set_position(records);
+    }
+
+    /// Says how many bytes are done, of how many.
+    pub(crate) fn set_bytes(&self, done: u64, all: u64) {
+        self.0.set_length(all);
+        self.0.set_position(done);
     }
 }
 

@@ -42,7 +42,7 @@ pub enum Call {
     Sync,
     /// `sync_dir`.
     SyncDir,
-    /// `create`, `rename` and `remove`.
+    /// `create`, `rename`, `link` and `remove`.
     Name,
 }
 
@@ -412,6 +412,16 @@ impl Disk for SimDisk {
         world.look(None)?;
         let id = world.id(from)?;
         world.rename(vec![(to.to_owned(), Some(id)), (from.to_owned(), None)])
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.look(None)?;
+        let id = world.id(from)?;
+        if world.names.contains_key(to) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        world.rename(vec![(to.to_owned(), Some(id))])
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -1,7 +1,9 @@
 //! One file a command.
 
+pub(crate) mod backup;
 pub(crate) mod inspect;
 pub(crate) mod rebuild;
 pub(crate) mod replay;
+pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod verify;
