@@ -5,19 +5,24 @@ use std::sync::Arc;
 
 use agenttracer_model::Loc;
 use agenttracer_model::privacy::Removed;
+use agenttracer_storage::SubmitError;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::body::Body;
 use crate::dedupe::Outcome;
 use crate::error::Refused;
-use crate::intake::{Begun, Intake, Queued, settled, waited};
+use crate::intake::{Begun, Intake, Queued, Ready, settled, waited};
 use crate::json::{self, CutError};
 use crate::native::{self, Rejected};
 use crate::tally::Tally;
 
 /// Items of one request.
 pub(crate) const MOST_ITEMS: usize = 10_000;
+/// Items that are made ready before any of them is queued: so they share a group of the log, and its one sync, instead of
+/// waking the commit thread one by one; and the log works on them while the next ones are made ready.
+const TOGETHER: usize = 256;
+
 /// How the items are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -77,18 +82,22 @@ pub(crate) struct Batch {
 /// What one wave left to be awaited or done again.
 #[derive(Default)]
 struct Wave {
-    queued: Vec<Waiting>,
+    ready: Vec<Item<Ready>>,
+    queued: Vec<Item<Queued>>,
     /// Their run id is being stored, by another request or by an earlier item of this one.
     waiting: Vec<(usize, Uuid, oneshot::Receiver<Outcome>)>,
     /// The log's queue was full.
     full: Vec<(usize, Uuid)>,
 }
 
-struct Waiting {
+/// An item on its way into the log.
+struct Item<T> {
     index: usize,
+    /// As it was sent: nil when the server made it.
+    sent_id: Uuid,
     run_id: Uuid,
-    queued: Queued,
     removed: Removed,
+    at: T,
 }
 
 impl Batch {
@@ -107,8 +116,8 @@ impl Batch {
             (self, wave) = self.begin(todo).await;
             let progress = !wave.queued.is_empty() || !wave.waiting.is_empty();
             todo = Vec::new();
-            for waiting in wave.queued {
-                self.settle(waiting).await;
+            for item in wave.queued {
+                self.settle(item).await;
             }
             for (index, run_id, outcome) in wave.waiting {
                 match waited(outcome).await {
@@ -120,7 +129,7 @@ impl Batch {
                 if progress {
                     todo.push(index);
                 } else {
-                    self.reject(index, Some(run_id), agenttracer_storage::SubmitError::Busy.into());
+                    self.reject(index, Some(run_id), SubmitError::Busy.into());
                 }
             }
             todo.sort_unstable();
@@ -147,7 +156,11 @@ impl Batch {
             if let Err(rejected) = self.begin_item(index, &mut wave) {
                 self.reject(index, rejected.run_id, rejected.refused);
             }
+            if wave.ready.len() == TOGETHER {
+                self.submit(&mut wave);
+            }
         }
+        self.submit(&mut wave);
         (self, wave)
     }
 
@@ -165,24 +178,34 @@ impl Batch {
             .map_err(|refused| Box::new(Rejected { run_id: Some(sent_id).filter(|id| !id.is_nil()), refused }))?;
         let run_id = prepared.run.run_id;
         match begun {
-            Begun::Queued(queued) => {
-                wave.queued.push(Waiting { index, run_id, queued, removed: prepared.removed });
+            Begun::Ready(ready) => {
+                wave.ready.push(Item { index, sent_id, run_id, removed: prepared.removed, at: ready });
             }
             Begun::Known => {
                 self.intake.metrics.duplicate.inc();
                 self.tally.duplicates(1);
             }
             Begun::Wait(outcome) => wave.waiting.push((index, run_id, outcome)),
-            // The id that was made for it is not kept: nothing of it was stored.
-            Begun::Full => wave.full.push((index, sent_id)),
         }
         Ok(())
     }
 
-    async fn settle(&mut self, waiting: Waiting) {
-        match settled(waiting.queued).await {
-            Ok(position) => self.tally.accepted(position, &waiting.removed),
-            Err(refused) => self.reject(waiting.index, Some(waiting.run_id), refused),
+    /// Queues what is ready.
+    fn submit(&mut self, wave: &mut Wave) {
+        for Item { index, sent_id, run_id, removed, at } in wave.ready.drain(..) {
+            match self.intake.submit(at) {
+                Ok(queued) => wave.queued.push(Item { index, sent_id, run_id, removed, at: queued }),
+                // An id that was made for it is not kept or told: nothing of it was stored.
+                Err(SubmitError::Busy) => wave.full.push((index, sent_id)),
+                Err(error) => self.reject(index, Some(sent_id), error.into()),
+            }
+        }
+    }
+
+    async fn settle(&mut self, item: Item<Queued>) {
+        match settled(item.at).await {
+            Ok(position) => self.tally.accepted(position, &item.removed),
+            Err(refused) => self.reject(item.index, Some(item.run_id), refused),
         }
     }
 

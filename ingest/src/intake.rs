@@ -5,7 +5,7 @@ use std::sync::Arc;
 use agenttracer_model::privacy::MessageWords;
 use agenttracer_model::{Position, RunView, Timestamp};
 use agenttracer_storage::disk::Clock;
-use agenttracer_storage::{AppendError, Log, SubmitError, Ticket, record};
+use agenttracer_storage::{AppendError, Batch, Log, SubmitError, Ticket, record};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -34,16 +34,21 @@ pub(crate) struct Queued {
     pub(crate) created_at: Timestamp,
 }
 
+/// A run that can be given to the log.
+pub(crate) struct Ready {
+    batch: Batch,
+    ticket: Ticket,
+    queued: Queued,
+}
+
 /// What a first attempt came to.
 pub(crate) enum Begun {
-    /// It is in the log's queue.
-    Queued(Queued),
+    /// It can be stored: [`Intake::submit`] is next.
+    Ready(Ready),
     /// It is stored already, with the same content.
     Known,
     /// Another request stores this run id now: wait for this, then try again unless it failed.
     Wait(oneshot::Receiver<Outcome>),
-    /// The log's queue is full.
-    Full,
 }
 
 /// A run that is stored.
@@ -69,7 +74,7 @@ impl Intake {
         }
     }
 
-    /// Queues the run, unless its id is known or being stored. Never waits.
+    /// Reserves the run's id and encodes it, unless the id is known or being stored. Never waits.
     pub(crate) fn begin(&self, prepared: &mut Prepared) -> Result<Begun, Refused> {
         let run_id = prepared.run.run_id;
         // An id that the server makes now is nobody else's.
@@ -90,19 +95,17 @@ impl Intake {
                 Some(StoredRun::Erased) => return Err(erased(run_id)),
             }
         };
-        self.queue(prepared, reservation)
-    }
-
-    fn queue(&self, prepared: &mut Prepared, reservation: Option<Reservation>) -> Result<Begun, Refused> {
         let created_at = self.clock.now();
         native::make_ids(&mut prepared.run, created_at);
         let batch = record::encode_run(&prepared.run, created_at);
         let (sender, outcome) = oneshot::channel();
-        match self.log.submit(batch, self.ticket(prepared, reservation, sender)) {
-            Ok(()) => Ok(Begun::Queued(Queued { outcome, created_at })),
-            Err(SubmitError::Busy) => Ok(Begun::Full),
-            Err(error) => Err(error.into()),
-        }
+        let ticket = self.ticket(prepared, reservation, sender);
+        Ok(Begun::Ready(Ready { batch, ticket, queued: Queued { outcome, created_at } }))
+    }
+
+    /// Puts a run into the log's queue. When that fails its id is free again. Never waits.
+    pub(crate) fn submit(&self, ready: Ready) -> Result<Queued, SubmitError> {
+        self.log.submit(ready.batch, ready.ticket).map(|()| ready.queued)
     }
 
     /// It owns the reservation and counts the run: both must happen even when the client has gone away meanwhile.
@@ -134,9 +137,9 @@ impl Intake {
         loop {
             match self.begin(prepared)? {
                 Begun::Known => return Ok(Stored::Before),
-                Begun::Full => return Err(SubmitError::Busy.into()),
                 Begun::Wait(outcome) => waited(outcome).await?,
-                Begun::Queued(queued) => {
+                Begun::Ready(ready) => {
+                    let queued = self.submit(ready)?;
                     let created_at = queued.created_at;
                     return settled(queued).await.map(|position| Stored::Now { position, created_at });
                 }
