@@ -7,16 +7,19 @@ import random
 import uuid
 
 _random = random.Random()  # noqa: S311 - unique, not secret
-# The fixed bits of a UUID of version 7.
-_VERSION_AND_VARIANT = 7 << 76 | 2 << 62
 
 
 def new_id(time_ms: int) -> str:
     """A UUID of version 7: its first 48 bits are the time in ms since 1970, the rest is random."""
     bits = _random.getrandbits(74)
-    value = (time_ms & (1 << 48) - 1) << 80 | (bits >> 62) << 64 | bits & (1 << 62) - 1 | _VERSION_AND_VARIANT
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    # The 7 is the version, the 8 the variant.
+    return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - twice as fast as any other form
+        time_ms >> 16 & 0xFFFF_FFFF,
+        time_ms & 0xFFFF,
+        bits >> 62,
+        bits >> 48 & 0x3FFF | 0x8000,
+        bits & 0xFFFF_FFFF_FFFF,
+    )
 
 
 def known_id(given: object) -> str | None:

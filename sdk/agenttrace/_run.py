@@ -94,8 +94,10 @@ class Run:
         self._failed_at: tuple[Step, int, type[BaseException]] | None = None
 
     def _begins(self) -> None:
-        self._started_at: datetime = self.core.clock.now()
-        self._started_ms = int(self._started_at.timestamp() * 1000)
+        now = self.core.clock.now()
+        # In UTC, and without saying so: what is made of it is made for every step.
+        self._started_at: datetime = now.astimezone(timezone.utc).replace(tzinfo=None)
+        self._started_ms = int(now.timestamp() * 1000)
 
     @property
     def run_id(self) -> str:
@@ -496,7 +498,7 @@ _LINKS = ("parent_run_id", "parent_step_id", "session_id", "trace_id")
 
 
 def _utc(time: datetime) -> str:
-    return time.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return time.isoformat(timespec="microseconds") + "Z"
 
 
 def _is_plain_exit(error: BaseException) -> bool:

@@ -141,7 +141,7 @@ class CapturedRuns:
     @property
     def runs(self) -> list[dict[str, Any]]:
         """The runs that ended, as they would have been sent, in the order they ended; live ones as they are now."""
-        self.tracer.flush()
+        self.tracer.flush(60.0)
         return self.transport.runs
 
     @property

@@ -133,5 +133,4 @@ def as_mapping(value: object) -> Mapping[str, Any]:
 
 def as_sequence(value: object) -> Sequence[Any]:
     """What a framework gave, when it is a list; else an empty one."""
-    known: Sequence[Any] = value if isinstance(value, (list, tuple)) else ()
-    return known
+    return cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else ()
