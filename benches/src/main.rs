@@ -5,6 +5,7 @@
 
 mod append;
 mod bare;
+mod compact;
 mod ingest;
 mod load;
 mod process;
@@ -58,6 +59,15 @@ enum Question {
         #[arg(long, default_value_t = 1000)]
         times: usize,
     },
+    /// Bytes a run after compaction, its speed, and what requests notice of it.
+    Compact {
+        /// Runs to store first.
+        #[arg(long, default_value_t = 1_000_000)]
+        runs: u64,
+        /// Seconds of requests, without and with compaction.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+    },
     /// The bare server itself; the other questions start it.
     Bare {
         /// Its directory.
@@ -78,6 +88,7 @@ fn main() -> anyhow::Result<()> {
             }
             Question::Append { seconds } => append::run(&arguments.dir, seconds),
             Question::Query { runs, times } => query::run(&arguments.binary, &arguments.dir, runs, times).await,
+            Question::Compact { runs, seconds } => compact::run(&arguments.binary, &arguments.dir, runs, seconds).await,
             Question::Bare { path, index } => bare::serve(&path, index).await,
         }
     })

@@ -20,6 +20,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `agenttracer serve` on free ports.
     pub(crate) fn agenttracer(binary: &Path, dir: &Path) -> anyhow::Result<Self> {
+        Self::agenttracer_with(binary, dir, &[])
+    }
+
+    /// The same with further options.
+    pub(crate) fn agenttracer_with(binary: &Path, dir: &Path, options: &[&str]) -> anyhow::Result<Self> {
         let addresses = dir.join("run/addresses.json");
         // A file of an earlier process would name dead ports.
         let _ = std::fs::remove_file(&addresses);
@@ -28,6 +33,7 @@ impl Server {
             .arg("--data-dir")
             .arg(dir)
             .args(["--ingest-addr", "127.0.0.1:0", "--query-addr", "127.0.0.1:0", "--ui-addr", "off"])
+            .args(options)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -62,6 +68,14 @@ impl Server {
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("the bare server has an output")?).read_line(&mut line)?;
         Ok(Self { ingest: line.trim().parse()?, query: None, child })
+    }
+
+    /// Stops `agenttracer serve` as an operator does, and waits for its end.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        let signal = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        anyhow::ensure!(signal.success(), "the server cannot be told to stop");
+        anyhow::ensure!(self.child.wait()?.success(), "the server did not stop as it should");
+        Ok(())
     }
 
     /// CPU time the process has used, user and system, in seconds.

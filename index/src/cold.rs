@@ -4,9 +4,12 @@
 //! sorted by `started_at` descending, so a newest-first walk of a segment's doc ids can stop early. Field names are the
 //! names of the columns.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
+use agenttracer_model::Position;
 use tantivy::index::{IndexSettings, IndexSortByField, Order};
+use tantivy::query::{Query, RangeQuery};
 use tantivy::schema::document::{
     DeserializeError, Document, DocumentDeserialize, DocumentDeserializer, ReferenceValue, ReferenceValueLeaf, Value,
     ValueDeserialize, ValueDeserializer,
@@ -134,6 +137,12 @@ pub fn settings() -> IndexSettings {
 /// The term of a run: for a query, and to delete its document.
 pub fn run_term(fields: &Fields, run_id: Uuid) -> Term {
     Term::from_field_bytes(fields.run_id, run_id.as_bytes())
+}
+
+/// The runs whose first record stands below `position`.
+pub(crate) fn begins_below(fields: &Fields, position: Position) -> Box<dyn Query> {
+    let below = Term::from_field_u64(fields.position, position.get());
+    Box::new(RangeQuery::new(Bound::Unbounded, Bound::Excluded(below)))
 }
 
 /// Where the living document of a run is.

@@ -325,6 +325,31 @@ impl Index {
         Ok(inner.committed)
     }
 
+    /// Lets the runs go that begin below `position`, whole, though a part of them may stand above it. When this returns, no
+    /// query that begins shows them, and a crash does not bring them back; so the log can drop what is below.
+    ///
+    /// # Errors
+    /// When a commit fails; it is tried again all the same, so call this again later.
+    pub fn forget_before(&self, position: Position) -> Result<(), IndexError> {
+        let mut inner = self.projection.lock();
+        let failures = inner.failures;
+        inner.expiring = inner.expiring.max(position);
+        self.projection.work.notify_one();
+        while inner.expired < position {
+            if let Some(dead) = &inner.dead {
+                return Err(IndexError::Stopped(dead.clone()));
+            }
+            if inner.stop {
+                return Err(IndexError::Stopped("it was closed".to_owned()));
+            }
+            if inner.failures > failures {
+                return Err(IndexError::Commit(inner.last_error.clone().unwrap_or_default()));
+            }
+            inner = self.projection.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
     /// Applies the groups that wait in the channel, commits everything, and ends both threads. Idempotent.
     ///
     /// # Errors

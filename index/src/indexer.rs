@@ -125,7 +125,7 @@ impl Indexer {
                 }
                 inner.wake = Wake::Never;
                 Some(retry_at)
-            } else if inner.committed < inner.position {
+            } else if inner.committed < inner.position || inner.expiring > inner.expired {
                 let due = *self.dirty_since.get_or_insert(now) + every;
                 if now >= due || self.projection.is_urgent(&inner) {
                     return Work::Commit;
@@ -180,10 +180,10 @@ impl Indexer {
     fn commit(&mut self, frozen: &Frozen) -> Result<(), IndexError> {
         self.make_durable(frozen.position)?;
         let retries = self.retry_at.is_some();
-        let (checkpoint, closing) = {
+        let (checkpoint, closing, expiring, expired) = {
             let inner = self.projection.lock();
             let covered = inner.held_at.map_or(frozen.position, |held| held.min(frozen.position));
-            (Checkpoint::at(self.log.id(), covered), inner.closing)
+            (Checkpoint::at(self.log.id(), covered), inner.closing, inner.expiring, inner.expired)
         };
         let writer = match &mut self.writer {
             Some(writer) => writer,
@@ -199,7 +199,12 @@ impl Indexer {
         if closing || !self.merges {
             writer.set_merge_policy(Box::new(NoMergePolicy));
         }
-        add(writer, &self.fields, frozen, retries)
+        let letting_go = match expiring > expired {
+            true => writer.delete_query(cold::begins_below(&self.fields, expiring)).map(drop),
+            false => Ok(()),
+        };
+        letting_go
+            .and_then(|()| add(writer, &self.fields, frozen, retries, expiring))
             .and_then(|()| {
                 let mut prepared = writer.prepare_commit()?;
                 prepared.set_payload(&checkpoint.to_string());
@@ -207,7 +212,10 @@ impl Indexer {
                 self.reader.reload()
             })
             .map_err(|error| self.store.error(&error))?;
-        self.projection.install(self.reader.searcher(), true)
+        self.projection.install(self.reader.searcher(), true)?;
+        self.projection.lock().expired = expiring;
+        self.projection.done.notify_all();
+        Ok(())
     }
 
     /// A commit must not cover what a power loss could take from the log.
@@ -236,14 +244,23 @@ impl Indexer {
     }
 }
 
-/// Gives the frozen runs to the writer. When `again`, a failed commit may have stored them: then each replaces itself.
-fn add(writer: &IndexWriter<ColdRun>, fields: &cold::Fields, frozen: &Frozen, again: bool) -> tantivy::Result<()> {
+/// Gives the frozen runs to the writer, but for those that begin below `expiring`, which go. When `again`, a failed commit may
+/// have stored them: then each replaces itself.
+fn add(
+    writer: &IndexWriter<ColdRun>,
+    fields: &cold::Fields,
+    frozen: &Frozen,
+    again: bool,
+    expiring: Position,
+) -> tantivy::Result<()> {
     let mut operations = Vec::with_capacity(OPERATIONS + 1);
     for entry in frozen.chunks.iter().flat_map(|chunk| chunk.visible(frozen.visible)) {
         if entry.late || again {
             operations.push(UserOperation::Delete(cold::run_term(fields, entry.run.run_id)));
         }
-        operations.push(UserOperation::Add(ColdRun::new(*fields, Arc::clone(&entry.run))));
+        if entry.run.position() >= expiring {
+            operations.push(UserOperation::Add(ColdRun::new(*fields, Arc::clone(&entry.run))));
+        }
         if operations.len() >= OPERATIONS {
             writer.run(operations.drain(..))?;
         }

@@ -61,6 +61,10 @@ pub(crate) struct Inner {
     pub(crate) committed: Position,
     /// A batch that could not be applied for now: the checkpoint does not pass it, so that a restart tries again.
     pub(crate) held_at: Option<Position>,
+    /// Runs that begin below are to go: retention drops them from the log next.
+    pub(crate) expiring: Position,
+    /// They have gone up to here.
+    pub(crate) expired: Position,
     /// Somebody waits until everything below is in tantivy.
     pub(crate) wanted: Position,
     /// What the indexer, while it waits, is woken for.
@@ -136,6 +140,8 @@ impl Projection {
             position: next,
             committed: next,
             held_at: None,
+            expiring: Position::ZERO,
+            expired: Position::ZERO,
             wanted: Position::ZERO,
             wake: Wake::Never,
             closing: false,
@@ -219,6 +225,7 @@ impl Projection {
         inner.current_runs >= self.options.commit_runs
             || inner.hot_bytes() >= self.options.hot_bytes / 2
             || inner.wanted > inner.committed
+            || inner.expiring > inner.expired
     }
 
     /// Takes everything that was applied so far for a commit; when the last one failed, the same again.

@@ -38,6 +38,14 @@ pub struct Options {
     /// How long a live run may be silent before it is given up: `15m`.
     #[serde(default, deserialize_with = "lease_of_file")]
     pub lease: Option<Duration>,
+    /// Whether sealed segments are compacted in the background.
+    pub compact: Option<bool>,
+    /// How much of the log a second is read to compact it, as `32MiB`; `off` for no limit.
+    pub compact_rate: Option<Limit<Bytes>>,
+    /// How long runs are kept, as `30d`; `off` for ever.
+    pub retain: Option<Limit<Age>>,
+    /// How much log and index may take, as `50GiB`; `off` for no limit.
+    pub max_disk: Option<Limit<Bytes>>,
     /// The privacy rules that can be chosen.
     #[serde(default)]
     pub privacy: PrivacyOptions,
@@ -78,6 +86,10 @@ impl Options {
             cors_origins: self.cors_origins.or(other.cors_origins),
             segment_bytes: self.segment_bytes.or(other.segment_bytes),
             lease: self.lease.or(other.lease),
+            compact: self.compact.or(other.compact),
+            compact_rate: self.compact_rate.or(other.compact_rate),
+            retain: self.retain.or(other.retain),
+            max_disk: self.max_disk.or(other.max_disk),
             privacy: PrivacyOptions { message_words: self.privacy.message_words.or(other.privacy.message_words) },
         }
     }
@@ -98,6 +110,10 @@ impl Options {
             cors_origins: self.cors_origins.unwrap_or(default.cors_origins),
             segment_bytes: self.segment_bytes.unwrap_or(default.segment_bytes),
             lease: self.lease.unwrap_or(default.lease),
+            compact: self.compact.unwrap_or(default.compact),
+            compact_rate: self.compact_rate.unwrap_or(default.compact_rate),
+            retain: self.retain.unwrap_or(default.retain),
+            max_disk: self.max_disk.unwrap_or(default.max_disk),
             message_words: self.privacy.message_words.unwrap_or(default.message_words),
         };
         let listeners = [config.ingest_addr, config.query_addr, config.ui_addr];
@@ -106,6 +122,12 @@ impl Options {
         }
         if !SEGMENT_BYTES.contains(&config.segment_bytes) {
             return Err(ConfigError::SegmentBytes(config.segment_bytes));
+        }
+        // A spare and the reserve are as long as a segment each, and the active one needs its place.
+        if let Limit::At(Bytes(max)) = config.max_disk
+            && max < 4 * config.segment_bytes
+        {
+            return Err(ConfigError::MaxDisk { max_disk: max, segment_bytes: config.segment_bytes });
         }
         Ok(config)
     }
@@ -136,6 +158,14 @@ pub struct Config {
     pub segment_bytes: u64,
     /// How long a live run may be silent before it is given up. Default 15 min.
     pub lease: Duration,
+    /// Whether sealed segments are compacted in the background. Default yes.
+    pub compact: bool,
+    /// How much of the log a second is read to compact it. Default 32 MiB.
+    pub compact_rate: Limit<Bytes>,
+    /// How long runs are kept, by when the server took them in. Default for ever.
+    pub retain: Limit<Age>,
+    /// How much log and index may take. Default no limit.
+    pub max_disk: Limit<Bytes>,
     /// Which words a failure's message may not mention. Default strict.
     pub message_words: MessageWords,
 }
@@ -155,6 +185,10 @@ impl Config {
             cors_origins: vec![origin("http://localhost:3000"), origin("http://localhost:5173")],
             segment_bytes: 64 << 20,
             lease: Duration::from_secs(15 * 60),
+            compact: true,
+            compact_rate: Limit::At(Bytes(32 << 20)),
+            retain: Limit::Off,
+            max_disk: Limit::Off,
             message_words: MessageWords::Strict,
         }
     }
@@ -192,6 +226,72 @@ impl fmt::Display for ListenAddr {
             Self::Off => f.write_str("off"),
             Self::At(address) => address.fmt(f),
         }
+    }
+}
+
+/// A bound that can be off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit<T> {
+    /// There is none.
+    Off,
+    /// There is this one.
+    At(T),
+}
+
+impl<T> Limit<T> {
+    /// The bound, if there is one.
+    pub fn bound(self) -> Option<T> {
+        match self {
+            Self::Off => None,
+            Self::At(bound) => Some(bound),
+        }
+    }
+}
+
+impl<T: FromStr<Err = String>> FromStr for Limit<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::At) }
+    }
+}
+
+impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Limit<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A number of bytes, written as `50GiB`, `32MiB`, `64KiB` or `1000B`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("B", 1)];
+        let size = units.iter().find_map(|(unit, bytes)| {
+            text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*bytes).filter(|size| *size > 0)
+        });
+        size.map(Self).ok_or_else(|| format!("`{text}` is no size: write a number and B, KiB, MiB, GiB or TiB, or off"))
+    }
+}
+
+/// A time that is counted back from now, written as `30d`, `12h`, `90m` or `600s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age(pub Duration);
+
+impl FromStr for Age {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+        let seconds = units.iter().find_map(|(unit, seconds)| {
+            text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*seconds).filter(|age| *age > 0)
+        });
+        let age = seconds.map(|seconds| Self(Duration::from_secs(seconds)));
+        age.ok_or_else(|| format!("`{text}` is no time: write a number and d, h, m or s, as 30d, or off"))
     }
 }
 
@@ -343,6 +443,14 @@ pub enum ConfigError {
     /// A segment cannot have this length.
     #[error("segment_bytes is {0}: a segment has from 65536 bytes (64 KiB) to 1073741824 bytes (1 GiB)")]
     SegmentBytes(u64),
+    /// The bound leaves no room for what a log needs at least.
+    #[error("max_disk is {max_disk} bytes: it must hold four segments of {segment_bytes} bytes (segment_bytes)")]
+    MaxDisk {
+        /// The bound.
+        max_disk: u64,
+        /// The length of a segment.
+        segment_bytes: u64,
+    },
 }
 
 #[cfg(test)]
@@ -378,6 +486,10 @@ mod tests {
             cors_origins = ["https://traces.example", "http://LOCALHOST:5173"]
             segment_bytes = 1048576
             lease = "2h"
+            compact = false
+            compact_rate = "off"
+            retain = "30d"
+            max_disk = "50GiB"
             [privacy]
             message_words = "relaxed"
             "#,
@@ -394,6 +506,10 @@ mod tests {
         assert_eq!(origins, ["https://traces.example", "http://localhost:5173"]);
         assert_eq!(config.segment_bytes, 1 << 20);
         assert_eq!(config.lease, Duration::from_secs(7200));
+        assert!(!config.compact);
+        assert_eq!(config.compact_rate, Limit::Off);
+        assert_eq!(config.retain, Limit::At(Age(Duration::from_secs(30 * 86_400))));
+        assert_eq!(config.max_disk, Limit::At(Bytes(50 << 30)));
         assert_eq!(config.message_words, MessageWords::Relaxed);
     }
 
@@ -426,6 +542,10 @@ mod tests {
             ("privacy.message_words = \"none\"", "write strict or relaxed"),
             ("sync = 50", "expected a string"),
             ("lease = \"15\"", "write 15m"),
+            ("retain = \"30\"", "write a number and d, h, m or s"),
+            ("retain = \"0d\"", "write a number and d, h, m or s"),
+            ("max_disk = \"50GB\"", "write a number and B, KiB"),
+            ("compact_rate = \"99999999999TiB\"", "write a number and B, KiB"),
         ] {
             let error = file(text).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
@@ -440,6 +560,8 @@ mod tests {
         assert!(matches!(options.resolve(), Err(ConfigError::NothingToServe)));
         let options = Options { segment_bytes: Some(10), ..Options::default() };
         assert!(matches!(options.resolve(), Err(ConfigError::SegmentBytes(10))));
+        let options = Options { max_disk: Some(Limit::At(Bytes(255 << 20))), ..Options::default() };
+        assert!(matches!(options.resolve(), Err(ConfigError::MaxDisk { .. })));
     }
 
     #[test]

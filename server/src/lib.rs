@@ -8,6 +8,7 @@ pub mod config;
 mod edge;
 mod error;
 mod listeners;
+pub mod maintenance;
 mod metrics;
 mod node;
 mod server;

@@ -1,12 +1,15 @@
 //! What the engine says of itself: gauges that are read when somebody asks for the metrics.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use agenttracer_index::Index;
 use agenttracer_storage::{Health, Log};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};
+
+use crate::maintenance::Done;
 
 /// One gauge, and how it is read.
 struct Reading {
@@ -18,6 +21,7 @@ struct Reading {
 struct Engine {
     log: Arc<dyn Log>,
     index: Arc<Index>,
+    done: Arc<Done>,
 }
 
 struct EngineMetrics {
@@ -59,6 +63,35 @@ const ROWS: &[Row] = &[
     ("agenttracer_index_failed_commits", "Commits of the index that failed and were tried again.", |engine| {
         engine.index.status().failed_commits
     }),
+    ("agenttracer_maintenance_rewritings", "Times that segments were rewritten since the start.", |engine| {
+        engine.done.rewritings.load(Ordering::Relaxed)
+    }),
+    ("agenttracer_maintenance_rewritten_bytes_before", "Bytes of the segments that were rewritten.", |engine| {
+        engine.done.bytes_before.load(Ordering::Relaxed)
+    }),
+    ("agenttracer_maintenance_rewritten_bytes_after", "Bytes of the segments that took their place.", |engine| {
+        engine.done.bytes_after.load(Ordering::Relaxed)
+    }),
+    ("agenttracer_maintenance_dropped_batches", "Batches that rewriting left out.", |engine| {
+        engine.done.dropped_batches.load(Ordering::Relaxed)
+    }),
+    (
+        "agenttracer_maintenance_dropped_segments",
+        "Segments that were dropped by retain or max_disk since the start.",
+        |engine| engine.done.dropped_segments.load(Ordering::Relaxed),
+    ),
+    ("agenttracer_maintenance_dropped_bytes", "Their bytes.", |engine| {
+        engine.done.dropped_bytes.load(Ordering::Relaxed)
+    }),
+    ("agenttracer_maintenance_failed_passes", "Passes that ended early and were tried again.", |engine| {
+        engine.done.failed_passes.load(Ordering::Relaxed)
+    }),
+    ("agenttracer_maintenance_damaged_segments", "Segments that are not compacted as they are damaged.", |engine| {
+        engine.done.damaged_segments.load(Ordering::Relaxed)
+    }),
+    ("agenttracer_disk_bytes", "Bytes of log and index at the last look.", |engine| {
+        engine.done.disk_bytes.load(Ordering::Relaxed)
+    }),
     ("agenttracer_index_last_commit_milliseconds", "How long the last commit of the index took.", |engine| {
         engine.index.status().last_commit_ms
     }),
@@ -68,10 +101,15 @@ const ROWS: &[Row] = &[
 ///
 /// # Errors
 /// When it has them already.
-pub(crate) fn register(registry: &Registry, log: Arc<dyn Log>, index: Arc<Index>) -> Result<(), prometheus::Error> {
+pub(crate) fn register(
+    registry: &Registry,
+    log: Arc<dyn Log>,
+    index: Arc<Index>,
+    done: Arc<Done>,
+) -> Result<(), prometheus::Error> {
     let readings = ROWS.iter().map(|&(name, help, read)| Ok(Reading { gauge: IntGauge::new(name, help)?, read }));
     let readings = readings.collect::<Result<_, prometheus::Error>>()?;
-    registry.register(Box::new(EngineMetrics { engine: Engine { log, index }, readings }))
+    registry.register(Box::new(EngineMetrics { engine: Engine { log, index, done }, readings }))
 }
 
 impl Collector for EngineMetrics {

@@ -20,6 +20,7 @@ pub(crate) struct Node {
     pub(crate) log: Arc<SegmentedLog>,
     pub(crate) index: Arc<Index>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) disk: Arc<dyn Disk>,
 }
 
 impl Node {
@@ -41,7 +42,7 @@ impl Node {
         let (log, _) = SegmentedLog::open(disk.clone(), clock.clone(), dir, options, Box::new(follower))?;
         let mut reporter = Reporter::new();
         let index = Index::open(
-            disk,
+            disk.clone(),
             clock.clone(),
             &index_dir,
             log.clone(),
@@ -56,7 +57,7 @@ impl Node {
             ms = reporter.begun.elapsed().as_millis() as u64,
             "the index is up to date"
         );
-        Ok(Self { log, index: Arc::new(index), clock })
+        Ok(Self { log, index: Arc::new(index), clock, disk })
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use agenttracer_ingest::IngestState;
 use agenttracer_query::{QueryOptions, QueryState};
 use agenttracer_storage::Log;
+use agenttracer_storage::compaction::Policy;
 use axum::Router;
 use prometheus::Registry;
 use tokio::net::TcpSocket;
@@ -15,6 +16,7 @@ use crate::addresses::{AddressFile, Addresses};
 use crate::config::{Config, ListenAddr};
 use crate::edge::Edge;
 use crate::listeners::{self, ConnectionLimit};
+use crate::maintenance::{self, Background, Maintenance};
 use crate::node::Node;
 use crate::shutdown::{DRAIN, Switch};
 use crate::stored_runs::IndexedRuns;
@@ -35,6 +37,7 @@ pub struct Server {
     node: Node,
     switch: Switch,
     serving: JoinSet<()>,
+    background: Background,
 }
 
 impl Server {
@@ -66,7 +69,8 @@ impl Server {
             serving.spawn(listeners::serve(socket, edge, limit.clone(), switch.clone()));
             Ok(())
         };
-        let (writes, reads) = states(&node, &config)?;
+        let maintenance = maintain(&node, &config);
+        let (writes, reads) = states(&node, &config, maintenance.done())?;
         let (ingest_routes, query_routes) =
             (agenttracer_ingest::routes(writes.clone()), agenttracer_query::routes(reads));
         let page = ui::routes(&addresses, &config.sync.to_string());
@@ -76,7 +80,9 @@ impl Server {
         serve(ui, query_routes)?;
         serving.spawn(give_up_silent_runs(writes, config.lease, switch.turned()));
         address_file.publish(&addresses)?;
-        Ok(Self { addresses, address_file, node, switch, serving })
+        let background = Background::start(maintenance)
+            .map_err(|source| StartError::Io { file: config.data_dir.clone(), source })?;
+        Ok(Self { addresses, address_file, node, switch, serving, background })
     }
 
     /// Where the server listens.
@@ -99,6 +105,11 @@ impl Server {
             self.serving.shutdown().await;
         }
         let Node { log, index, .. } = self.node;
+        // It writes into the directory, which is let go with the log.
+        let background = self.background;
+        if tokio::task::spawn_blocking(move || background.stop()).await.is_err() {
+            tracing::error!("stopping the maintenance panicked");
+        }
         // The index first: the log holds the lock, and nobody else may have the directory before both are done.
         let closed = timeout(CLOSE_INDEX, tokio::task::spawn_blocking(move || index.close())).await;
         match closed {
@@ -136,16 +147,34 @@ async fn give_up_silent_runs(writes: IngestState, lease: Duration, stopped: impl
 
 /// What the write side and the read side stand on. Their metrics share one registry, so that either listener tells
 /// all of them.
-fn states(node: &Node, config: &Config) -> Result<(IngestState, QueryState), prometheus::Error> {
+fn states(
+    node: &Node,
+    config: &Config,
+    done: Arc<maintenance::Done>,
+) -> Result<(IngestState, QueryState), prometheus::Error> {
     let registry = Registry::new();
     let log: Arc<dyn Log> = node.log.clone();
-    metrics::register(&registry, log.clone(), node.index.clone())?;
+    metrics::register(&registry, log.clone(), node.index.clone(), done)?;
     let runs = Arc::new(IndexedRuns { log: log.clone(), index: node.index.clone() });
     let options =
         agenttracer_ingest::Options { message_words: config.message_words, ..agenttracer_ingest::Options::default() };
     let ingest = IngestState::new(log.clone(), runs, node.clock.clone(), &registry, options)?;
     let query = QueryState::new(node.index.clone(), log, &registry, &QueryOptions::default())?;
     Ok((ingest, query))
+}
+
+/// What keeps the directory small.
+fn maintain(node: &Node, config: &Config) -> Maintenance {
+    let options = maintenance::Options {
+        compact: config.compact,
+        bytes_per_second: config.compact_rate.bound().map(|rate| rate.0),
+        retain: config.retain.bound().map(|age| age.0),
+        max_disk_bytes: config.max_disk.bound().map(|bytes| bytes.0),
+        policy: Policy { target_bytes: config.segment_bytes },
+    };
+    let (log, index, clock) = (node.log.clone(), node.index.clone(), node.clock.clone());
+    let unwanted = Arc::new(maintenance::NothingUnwanted);
+    Maintenance::new(log, index, node.disk.clone(), clock, config.data_dir.clone(), options, unwanted)
 }
 
 /// A listener's name, its socket and its address; `None` when it is off.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::backup::refuse_unfinished;
 use crate::disk::{Disk, DiskFile};
-use crate::format::{Entry, Footer, GapReason, SEGMENT_HEADER_BYTES, SegmentHeader, Slot};
+use crate::format::{Dictionary, Entry, Footer, GapReason, SEGMENT_HEADER_BYTES, SegmentHeader, Slot};
 use crate::manifest::Manifest;
 use crate::recovery::{Cut, Listing, at, read_header, scan, tell_apart};
 use crate::segment::{
@@ -74,6 +74,8 @@ pub struct SegmentReport {
     pub payload_bytes: u64,
     /// The earliest and the latest time of a batch; `None` when there is none.
     pub times: Option<(Timestamp, Timestamp)>,
+    /// The values that its batches name, so that a scan can pass it over; complete in most rewritten segments.
+    pub dictionary: Dictionary,
 }
 
 impl Report {
@@ -368,6 +370,7 @@ impl Look<'_> {
             records: footer.records,
             payload_bytes: footer.payload_bytes,
             times: (footer.batches > 0).then_some((footer.min_time, footer.max_time)),
+            dictionary: footer.dictionary.clone(),
         });
     }
 

@@ -11,7 +11,7 @@ mod report;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{backup, inspect, rebuild, replay, restore, serve, verify};
+use crate::commands::{backup, compact, inspect, rebuild, replay, restore, serve, verify};
 use crate::exit::Exit;
 
 /// Requests make many small short-lived objects on several threads; the allocator of the C library returns them slowly.
@@ -37,6 +37,9 @@ enum Command {
     /// Check every byte of the log, and the index against it.
     #[command(after_help = exit::HELP)]
     Verify(verify::Verify),
+    /// Make the log small: compress it, merge small segments, drop what has expired.
+    #[command(after_help = exit::HELP)]
+    Compact(compact::Compact),
     /// Throw the index away and make it anew from the log.
     #[command(after_help = exit::HELP)]
     Rebuild(rebuild::Rebuild),
@@ -65,6 +68,7 @@ fn main() -> std::process::ExitCode {
         Command::Serve(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Compact(command) => command.run(),
         Command::Rebuild(command) => command.run(),
         Command::Replay(command) => command.run(),
         Command::Backup(command) => command.run(),

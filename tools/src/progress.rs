@@ -35,9 +35,14 @@ impl Progress {
         Self(bar)
     }
 
-    /// Says how many records are done.
-    pub(crate) fn set(&self, records: u64) {
-        self.0.set_position(records);
+    /// Says how many records or bytes are done.
+    pub(crate) fn set(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
+    /// Says that so many more are done.
+    pub(crate) fn add(&self, done: u64) {
+        self.0.inc(done);
     }
 
     /// Says how many bytes are done, of how many.

@@ -304,3 +304,58 @@ async fn an_index_of_another_log_proves_nothing() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["index"]["absent"], "it belongs to another log", "{report}");
 }
+
+#[tokio::test]
+async fn compact_makes_the_log_small_and_every_answer_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let client = reqwest::Client::new();
+    let process = Process::start(dir.path());
+    let runs: Vec<_> = (0..300).map(|_| run()).collect();
+    for run in &runs {
+        store(&client, &process, run).await;
+    }
+    let refused = offline("compact", dir.path(), &[]);
+    assert_eq!(refused.status.code(), Some(1), "a running server has the directory: {}", stderr(&refused));
+    assert!(process.stop().status.success());
+    let process = Process::start(dir.path());
+    let (_, list) = get(&client, &process, "/v1/runs?page_size=100").await;
+    assert!(process.stop().status.success());
+
+    let before = files(dir.path());
+    let told: Value = serde_json::from_str(&stdout(&offline("compact", dir.path(), &["--dry-run", "--json"]))).unwrap();
+    assert!(told["bytes"].as_u64().unwrap() > 0, "{told}");
+    assert_eq!(files(dir.path()), before, "a dry run changes nothing");
+    let output = offline("compact", dir.path(), &["--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let done: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let (was, is) = (done["bytes_before"].as_u64().unwrap(), done["bytes_after"].as_u64().unwrap());
+    assert!(is > 0 && is < was * 2 / 3, "{done}");
+    let verified = offline("verify", dir.path(), &[]);
+    assert_eq!(verified.status.code(), Some(0), "{}", stdout(&verified));
+    // Nothing is left to be done, and people are told so.
+    let again = offline("compact", dir.path(), &[]);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    assert!(stdout(&again).starts_with("0 B became 0 B"), "{}", stdout(&again));
+
+    let process = Process::start(dir.path());
+    assert_eq!(get(&client, &process, "/v1/runs?page_size=100").await, (200, list));
+    for run in &runs {
+        let (status, body) = get(&client, &process, &format!("/v1/runs/{}", id(run))).await;
+        assert_eq!(status, 200, "{body}");
+    }
+    assert!(process.stop().status.success());
+    // When the time has passed, everything goes.
+    let begun = Instant::now();
+    loop {
+        let output = offline("compact", dir.path(), &["--retain", "1s", "--json"]);
+        let done: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        if done["dropped_segments"].as_u64().unwrap() > 0 {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{done}");
+    }
+    let process = Process::start(dir.path());
+    let (status, _) = get(&client, &process, &format!("/v1/runs/{}", id(&runs[0]))).await;
+    assert_eq!(status, 404);
+    assert!(process.stop().status.success());
+}

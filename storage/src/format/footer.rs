@@ -206,6 +206,11 @@ impl Footer {
 }
 
 impl Dictionary {
+    /// Whether a batch may name this value in a list: 0 agents, 1 versions, 2 environments, 3 failure codes.
+    pub fn may_have(&self, list: usize, value: &str) -> bool {
+        !self.complete || self.lists[list].contains(value)
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for list in &self.lists {
@@ -326,6 +331,10 @@ mod tests {
         let trailer = Trailer::decode(9, trailer, 81_920 + bytes.len() as u64).unwrap();
         assert_eq!(trailer, Trailer { footer_bytes: body.len() as u32, footer_offset: 81_920 });
         assert_eq!(Footer::decode(9, body), Some(footer()));
+        let mut dictionary = footer().dictionary;
+        assert!(dictionary.may_have(0, "support-agent") && !dictionary.may_have(1, "support-agent"));
+        dictionary.complete = false;
+        assert!(dictionary.may_have(1, "support-agent"));
         let footer = footer();
         assert_eq!((footer.batches, footer.records, footer.payload_bytes, footer.chain), (3, 6, 24, 79));
         assert_eq!((footer.min_time.as_micros(), footer.max_time.as_micros()), (3, 7));

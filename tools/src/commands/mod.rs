@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod backup;
+pub(crate) mod compact;
 pub(crate) mod inspect;
 pub(crate) mod rebuild;
 pub(crate) mod replay;

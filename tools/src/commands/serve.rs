@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use agenttracer_model::privacy::MessageWords;
 use agenttracer_server::config::{
-    ListenAddr, LogFormat, Origin, PrivacyOptions, parse_lease, parse_message_words, parse_sync_mode,
+    Age, Bytes, Limit, ListenAddr, LogFormat, Origin, PrivacyOptions, parse_lease, parse_message_words, parse_sync_mode,
 };
 use agenttracer_server::{Options, Server, signals};
 use agenttracer_storage::SyncMode;
@@ -47,6 +47,18 @@ pub(crate) struct Serve {
     /// How long a live run may be silent before it is given up (1s to 168h) [default: 15m]
     #[arg(long, env = "AGENTTRACER_LEASE", value_name = "15m", value_parser = parse_lease)]
     lease: Option<Duration>,
+    /// Whether sealed segments are compacted in the background [default: true]
+    #[arg(long, env = "AGENTTRACER_COMPACT", value_name = "BOOL")]
+    compact: Option<bool>,
+    /// How much of the log a second is read to compact it, or off for no limit [default: 32MiB]
+    #[arg(long, env = "AGENTTRACER_COMPACT_RATE", value_name = "SIZE|off")]
+    compact_rate: Option<Limit<Bytes>>,
+    /// How long runs are kept, by when the server took them in: 30d, 12h [default: off, for ever]
+    #[arg(long, env = "AGENTTRACER_RETAIN", value_name = "TIME|off")]
+    retain: Option<Limit<Age>>,
+    /// How much log and index may take, as 50GiB: the oldest runs go first [default: off, no limit]
+    #[arg(long, env = "AGENTTRACER_MAX_DISK", value_name = "SIZE|off")]
+    max_disk: Option<Limit<Bytes>>,
     /// Refuse failure messages that mention password, api_key, token or secret, or only remove the shapes of secrets
     /// [default: strict]
     #[arg(
@@ -114,6 +126,10 @@ impl Serve {
             cors_origins: self.cors_origins,
             segment_bytes: self.segment_bytes,
             lease: self.lease,
+            compact: self.compact,
+            compact_rate: self.compact_rate,
+            retain: self.retain,
+            max_disk: self.max_disk,
             privacy: PrivacyOptions { message_words: self.privacy_message_words },
         }
     }
