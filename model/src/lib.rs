@@ -16,6 +16,7 @@ mod run;
 pub mod sample;
 pub mod taxonomy;
 mod time;
+pub mod timing;
 mod value;
 mod view;
 

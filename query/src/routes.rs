@@ -2,14 +2,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use agenttracer_index::{Count, PageRequest, RunSummary, Snapshot};
+use agenttracer_model::taxonomy::RunStatus;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::RawPathParams;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, LINK};
-use http::{HeaderName, HeaderValue, Response, StatusCode, Uri};
+use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use crate::held::Held;
 use crate::params::{self, View};
 use crate::query_string::QueryString;
 use crate::state::{QueryState, Shared};
-use crate::wire::{self, HealthView, StatsView, SummaryView};
+use crate::wire::{self, HealthView, RunLatencyView, StatsView, SummaryView};
 
 /// How many matches `X-Total-Count` counts exactly; of more than these, `X-Total-Count-Min` says at least so many.
 const COUNT_UP_TO: u64 = 100_000;
@@ -42,6 +43,7 @@ pub fn routes(state: QueryState) -> Router {
         ("/v1/runs/{run_id}/decisions", question("run_decisions", decisions)),
         ("/v1/runs/{run_id}/signals", question("run_signals", signals)),
         ("/v1/runs/{run_id}/events", question("run_events", events)),
+        ("/v1/runs/{run_id}/latency", question("run_latency", latency)),
         ("/v1/stats", question("stats", stats)),
         ("/health", notice(&state, health)),
         ("/metrics", notice(&state, metrics)),
@@ -65,6 +67,8 @@ struct Asked {
     query: String,
     /// As it stands in the path, decoded; empty where a path has none.
     run_id: String,
+    /// The entity tags that the client has.
+    if_none_match: Option<String>,
 }
 
 impl Asked {
@@ -75,20 +79,59 @@ impl Asked {
     fn run_id(&self) -> Result<Uuid, Refusal> {
         Ok(params::run_id(&self.run_id)?)
     }
+
+    /// Whether the client has what is tagged so; tags are compared weakly.
+    fn has(&self, tag: &str) -> bool {
+        let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+        let tags = self.if_none_match.as_deref().unwrap_or_default();
+        tags.split(',').any(|have| have.trim() == "*" || opaque(have) == opaque(tag))
+    }
 }
 
-/// The body of a 200, which is JSON, and its further headers.
+/// The body of a 200, which is JSON, and its further headers; or that the client has it already.
 struct Answer {
     body: Bytes,
     headers: Vec<(HeaderName, HeaderValue)>,
+    not_modified: bool,
 }
 
 impl Answer {
     fn json(body: &impl Serialize) -> Result<Self, Refusal> {
-        Ok(Self { body: sonic_rs::to_vec(body)?.into(), headers: Vec::new() })
+        Ok(Self::new(sonic_rs::to_vec(body)?))
+    }
+
+    fn new(body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), headers: Vec::new(), not_modified: false }
+    }
+
+    /// The answer about one run, with a tag when the run has ended: then it changes only with another batch. It is made
+    /// only when the client does not have it.
+    fn of_run(
+        shared: &Shared,
+        asked: &Asked,
+        run: &RunSummary,
+        body: impl FnOnce() -> Result<Bytes, Refusal>,
+    ) -> Result<Self, Refusal> {
+        if run.status == RunStatus::Running {
+            return Ok(Self::new(body()?));
+        }
+        let last = run.batches.last().copied().unwrap_or_default();
+        // Weak: what the edge does to an answer may change its bytes. The log is named, since positions mean something
+        // else in another one.
+        let tag = format!("W/\"{:08x}-{last}\"", shared.log.id().as_fields().0);
+        let not_modified = asked.has(&tag);
+        let body = if not_modified { Bytes::new() } else { body()? };
+        let headers = HeaderValue::try_from(tag).ok().map(|tag| (ETAG, tag)).into_iter().collect();
+        Ok(Self { body, headers, not_modified })
     }
 
     fn into_response(self, held: &Held) -> Result<Response<Body>, Refusal> {
+        if self.not_modified {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response.headers_mut().extend(self.headers);
+            return Ok(response);
+        }
         let mut response = Response::new(Body::from(held.until_read(self.body)?));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.headers_mut().extend(self.headers);
@@ -103,7 +146,7 @@ fn question(
     answer: fn(&Shared, &Asked) -> Result<Answer, Refusal>,
 ) -> MethodRouter {
     let shared = Arc::clone(&state.0);
-    get(move |uri: Uri, params: Result<RawPathParams, RawPathParamsRejection>| {
+    get(move |uri: Uri, headers: HeaderMap, params: Result<RawPathParams, RawPathParamsRejection>| {
         let shared = Arc::clone(&shared);
         async move {
             let started = Instant::now();
@@ -113,6 +156,7 @@ fn question(
                 path: path.clone(),
                 query: uri.query().unwrap_or_default().to_owned(),
                 run_id: run_id.unwrap_or_default(),
+                if_none_match: headers.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).map(str::to_owned),
             };
             let work = {
                 let shared = Arc::clone(&shared);
@@ -177,14 +221,14 @@ fn list(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
             list.body
         }
     };
-    Ok(Answer { body: body.into(), headers })
+    Ok(Answer { headers, ..Answer::new(body) })
 }
 
 /// `GET /v1/runs/{run_id}`
 fn run(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let run_id = asked.run_id()?;
     let run = found(&shared.index.snapshot(), run_id)?;
-    Ok(Answer { body: shared.runs().json(&run)?, headers: Vec::new() })
+    Answer::of_run(shared, asked, &run, || shared.runs().json(&run))
 }
 
 /// `GET /v1/runs/{run_id}/steps`
@@ -205,7 +249,7 @@ fn steps(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
 fn failures(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     match shared.index.snapshot().find(asked.run_id()?)? {
         Some(run) => Answer::json(&shared.runs().view(&run)?.failures),
-        None => Ok(Answer { body: Bytes::from_static(b"[]"), headers: Vec::new() }),
+        None => Ok(Answer::new(Bytes::from_static(b"[]"))),
     }
 }
 
@@ -219,6 +263,15 @@ fn decisions(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
 fn signals(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let run = found(&shared.index.snapshot(), asked.run_id()?)?;
     Answer::json(&shared.runs().view(&run)?.quality_signals)
+}
+
+/// `GET /v1/runs/{run_id}/latency`
+fn latency(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let run = found(&shared.index.snapshot(), asked.run_id()?)?;
+    Answer::of_run(shared, asked, &run, || {
+        let view = shared.runs().view(&run)?;
+        Ok(sonic_rs::to_vec(&RunLatencyView::from(&view))?.into())
+    })
 }
 
 /// `GET /v1/runs/{run_id}/events`

@@ -1,5 +1,7 @@
 //! The bodies that are ours to shape: everything but the run itself, which is `model::RunView` as it stands.
 
+mod latency;
+
 use std::collections::BTreeMap;
 
 use agenttracer_index::{RunSummary, Stats};
@@ -8,6 +10,8 @@ use agenttracer_model::{Decision, Event, Failure, Metadata, Position, RunBatch, 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
+
+pub(crate) use latency::RunLatencyView;
 
 /// A run without its children: the fields of a run in their order, then counts.
 #[derive(Serialize)]

@@ -91,3 +91,59 @@ async fn events_are_the_records_in_their_order() {
     let last = records.last().unwrap();
     same(last, &whole, &["status", "ended_at", "removed_count"]);
 }
+
+#[tokio::test]
+async fn the_latency_of_a_run_adds_up() {
+    let world = World::new();
+    let mut retries = 0;
+    for seed in 0..40 {
+        let run = world.add(&sample::run(seed));
+        if seed == 20 {
+            world.freeze();
+        }
+        let latency = world.get(&format!("/v1/runs/{}/latency", run.run_id)).await.json();
+        let number =
+            |pointer: &str| latency.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}"));
+        let latencies: u64 = run.steps.iter().map(|step| step.latency_ms).sum();
+        for by in ["by_step_type", "by_step"] {
+            let parts = latency[by].as_array().unwrap();
+            assert_eq!(parts.iter().map(|part| part["latency_ms"].as_u64().unwrap()).sum::<u64>(), latencies);
+            assert_eq!(parts.iter().map(|part| part["steps"].as_u64().unwrap()).sum::<u64>(), run.steps.len() as u64);
+        }
+        // The steps of a sample stand one behind the other: all of them are on the path, and only rounding is lost.
+        assert_eq!(latency["critical_path"]["steps"].as_array().unwrap().len(), run.steps.len());
+        assert_eq!((number("/overlap_ms"), number("/critical_path/steps_ms")), (0, number("/busy_ms")));
+        let idle = number("/idle/before_first_step_ms")
+            + number("/idle/between_steps_ms")
+            + number("/idle/after_last_step_ms");
+        let sum = number("/busy_ms") + idle;
+        assert!(sum.abs_diff(number("/duration_ms")) <= 4, "{latency}");
+        let wasted: u64 =
+            run.steps.iter().filter(|step| step.attempt < step.attempts_total).map(|step| step.latency_ms).sum();
+        assert_eq!(number("/retries/waste_ms"), wasted);
+        retries += number("/retries/operations");
+    }
+    assert!(retries > 2, "{retries} retries in 40 samples");
+    let unknown = world.get("/v1/runs/00000000-0000-4000-8000-000000000000/latency").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_is_not_sent_again() {
+    let world = World::new();
+    let run = world.add(&sample::run(1));
+    let other = world.add(&sample::run(2));
+    let path = format!("/v1/runs/{}", run.run_id);
+    let first = world.get(&path).await;
+    let tag = first.header("etag").expect("a run that has ended has a tag").to_owned();
+    world.freeze();
+    assert_eq!(world.get(&path).await.header("etag"), Some(tag.as_str()));
+    for tags in [tag.clone(), format!("\"other\", {}", tag.trim_start_matches("W/")), "*".to_owned()] {
+        let again = world.ask_with(&path, "if-none-match", &tags).await;
+        assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0), "{tags}");
+        assert_eq!(again.header("etag"), Some(tag.as_str()));
+    }
+    for path in [format!("/v1/runs/{}", other.run_id), format!("/v1/runs?if={path}")] {
+        assert_eq!(world.ask_with(&path, "if-none-match", &tag).await.status, StatusCode::OK);
+    }
+}

@@ -84,7 +84,16 @@ impl World {
     }
 
     pub(crate) async fn ask(&self, method: Method, path: &str) -> Reply {
-        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        self.send(Request::builder().method(method).uri(path)).await
+    }
+
+    /// `GET` with a header.
+    pub(crate) async fn ask_with(&self, path: &str, name: &str, value: &str) -> Reply {
+        self.send(Request::builder().uri(path).header(name, value)).await
+    }
+
+    async fn send(&self, request: http::request::Builder) -> Reply {
+        let request = request.body(Body::empty()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
