@@ -191,7 +191,7 @@ fn carry_out(maintenance: &Maintenance, log: &SegmentedLog) -> anyhow::Result<()
         };
         std::thread::scope(|scope| {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(&work)).collect();
+            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
             // Each is waited for, whatever the others came to.
             let outcomes: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
             outcomes.into_iter().try_for_each(|outcome| match outcome {
