@@ -22,7 +22,7 @@ mod view;
 
 pub use digest::Digest;
 pub use event::{Event, EventKey, EventMark, EventVersion, RunBatch, RunEnded, RunStarted, TimedEvent};
-pub use fold::{ABANDONED_CODE, abandoned_failure_id};
+pub use fold::{ABANDONED_CODE, FoldedRun, abandoned_failure_id};
 pub use position::Position;
 pub use problem::{FieldError, Loc, Problem};
 pub use run::{Decision, Failure, Run, Signal, Step};

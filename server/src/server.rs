@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use agenttracer_ingest::IngestState;
 use agenttracer_query::{QueryOptions, QueryState};
-use agenttracer_storage::Log;
 use agenttracer_storage::compaction::Policy;
 use axum::Router;
 use prometheus::Registry;
@@ -17,9 +16,8 @@ use crate::config::{Config, ListenAddr};
 use crate::edge::Edge;
 use crate::listeners::{self, ConnectionLimit};
 use crate::maintenance::{self, Background, Maintenance};
-use crate::node::Node;
+use crate::node::{Node, Reporter};
 use crate::shutdown::{DRAIN, Switch};
-use crate::stored_runs::IndexedRuns;
 use crate::{StartError, StopError, metrics, ui};
 
 /// How long the last commit of the index may take. It is derived data: the next start reads from the log what is
@@ -54,9 +52,12 @@ impl Server {
         let address = |reserved: &Reserved| reserved.as_ref().map(|(_, _, address)| *address);
         let addresses = Addresses { ingest: address(&ingest), query: address(&query), ui: address(&ui) };
 
-        let (node, config) = tokio::task::spawn_blocking(move || Node::open(&config).map(|node| (node, config)))
-            .await
-            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        let (node, config) = tokio::task::spawn_blocking(move || {
+            let mut reporter = Reporter::new();
+            Node::open(&config, &mut |progress| reporter.report(progress)).map(|node| (node, config))
+        })
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         let address_file = AddressFile::prepare(&config.data_dir)?;
 
         let limit = ConnectionLimit::of_process();
@@ -147,19 +148,11 @@ async fn give_up_silent_runs(writes: IngestState, lease: Duration, stopped: impl
 
 /// What the write side and the read side stand on. Their metrics share one registry, so that either listener tells
 /// all of them.
-fn states(
-    node: &Node,
-    config: &Config,
-    done: Arc<maintenance::Done>,
-) -> Result<(IngestState, QueryState), prometheus::Error> {
+fn states(node: &Node, config: &Config, done: Arc<maintenance::Done>) -> Result<(IngestState, QueryState), StartError> {
     let registry = Registry::new();
-    let log: Arc<dyn Log> = node.log.clone();
-    metrics::register(&registry, log.clone(), node.index.clone(), done)?;
-    let runs = Arc::new(IndexedRuns { log: log.clone(), index: node.index.clone() });
-    let options =
-        agenttracer_ingest::Options { message_words: config.message_words, ..agenttracer_ingest::Options::default() };
-    let ingest = IngestState::new(log.clone(), runs, node.clock.clone(), &registry, options)?;
-    let query = QueryState::new(node.index.clone(), log, &registry, &QueryOptions::default())?;
+    metrics::register(&registry, node.log(), node.index.clone(), done)?;
+    let ingest = node.ingest_state(config, &registry)?;
+    let query = QueryState::new(node.index.clone(), node.log(), &registry, &QueryOptions::default())?;
     Ok((ingest, query))
 }
 

@@ -4,6 +4,8 @@
 mod commands;
 mod data_dir;
 mod exit;
+mod exporter;
+mod importer;
 mod logging;
 mod output;
 mod progress;
@@ -11,7 +13,7 @@ mod report;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{backup, compact, inspect, rebuild, replay, restore, serve, verify};
+use crate::commands::{backup, compact, export, import, inspect, rebuild, replay, restore, serve, verify};
 use crate::exit::Exit;
 
 /// Requests make many small short-lived objects on several threads; the allocator of the C library returns them slowly.
@@ -52,6 +54,12 @@ enum Command {
     /// Make a data directory from a backup.
     #[command(after_help = exit::HELP)]
     Restore(restore::Restore),
+    /// Write runs into NDJSON or CSV files.
+    #[command(after_help = exit::HELP)]
+    Export(export::Export),
+    /// Take runs in from NDJSON, into a directory or a server.
+    #[command(after_help = exit::HELP)]
+    Import(import::Import),
 }
 
 fn main() -> std::process::ExitCode {
@@ -73,6 +81,8 @@ fn main() -> std::process::ExitCode {
         Command::Replay(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
+        Command::Export(command) => command.run(),
+        Command::Import(command) => command.run(),
     };
     match outcome {
         Ok(exit) => exit,

@@ -5,15 +5,24 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar over a number of records or bytes, with rate and time left. Clones move the same bar.
+/// A bar over a number of records, runs or bytes, with rate and time left. Clones move the same bar.
 #[derive(Clone)]
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     /// A bar of `records`, which say what is done to them (`"verified"`).
     pub(crate) fn of_records(records: u64, done: &'static str) -> Self {
-        let style = format!("{{bar:30}} {{percent:>3}} %  {{human_pos}} records {done}, {{per_sec}}, {{eta}} left");
-        Self::new(records, &style)
+        Self::of_count(records, "records", done)
+    }
+
+    /// A bar of `runs`.
+    pub(crate) fn of_runs(runs: u64, done: &'static str) -> Self {
+        Self::of_count(runs, "runs", done)
+    }
+
+    fn of_count(count: u64, what: &str, done: &str) -> Self {
+        let style = format!("{{bar:30}} {{percent:>3}} %  {{human_pos}} {what} {done}, {{per_sec}}, {{eta}} left");
+        Self::new(count, &style)
     }
 
     /// A bar of bytes, whose number comes with [`set_bytes`](Self::set_bytes).

@@ -2,6 +2,8 @@
 
 pub(crate) mod backup;
 pub(crate) mod compact;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod rebuild;
 pub(crate) mod replay;
