@@ -41,6 +41,14 @@ pub fn damaged_files(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<PathBuf>, I
     Store::new(Arc::clone(disk), dir).damaged_files()
 }
 
+/// Removes the index in `dir`, durably: the next start makes it anew.
+///
+/// # Errors
+/// When the disk fails.
+pub fn forget(disk: &Arc<dyn Disk>, dir: &Path) -> Result<(), IndexError> {
+    Store::new(Arc::clone(disk), dir).forget()
+}
+
 /// How far the replay of a log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {

@@ -40,7 +40,7 @@ pub use count::Count;
 pub use directory::DiskDirectory;
 pub use error::IndexError;
 pub use filter::Filter;
-pub use index::{Index, IndexStatus, Progress, damaged_files, known_durable};
+pub use index::{Index, IndexStatus, Progress, damaged_files, forget, known_durable};
 pub use live::LiveSize;
 pub use options::Options;
 pub use snapshot::Snapshot;

@@ -152,6 +152,14 @@ impl Store {
         self.disk.exists(&self.dir.join(META)).map_err(|error| self.error(&error))
     }
 
+    /// Removes the index, if there is one.
+    pub(crate) fn forget(&self) -> Result<(), IndexError> {
+        match self.disk.exists(&self.dir).map_err(|error| self.error(&error))? {
+            true => self.clear().map_err(|error| self.error(&error)),
+            false => Ok(()),
+        }
+    }
+
     /// Removes all files, first the one that makes it an index, so that a crash in between leaves none.
     fn clear(&self) -> io::Result<()> {
         self.disk.create_dir_all(&self.dir)?;

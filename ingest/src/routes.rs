@@ -329,14 +329,10 @@ async fn health(State(state): State<IngestState>) -> Response {
         Health::Poisoned(_) => Some("a write failed and the log is being reopened"),
         Health::Closed => Some("the server is shutting down"),
     };
-    let damaged = log.damage().len();
-    let (code, status, reason) = match unhealthy {
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", Some(reason.to_owned())),
-        None if damaged > 0 => {
-            let reason = format!("{damaged} damaged ranges in the log; `agenttracer verify` names them");
-            (StatusCode::OK, "degraded", Some(reason))
-        }
-        None => (StatusCode::OK, "healthy", None),
+    let (code, status, reason) = match (unhealthy, agenttracer_storage::trouble(&**log)) {
+        (Some(reason), _) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", Some(reason.to_owned())),
+        (None, Some(reason)) => (StatusCode::OK, "degraded", Some(reason)),
+        (None, None) => (StatusCode::OK, "healthy", None),
     };
     let answer = HealthAnswer {
         status,

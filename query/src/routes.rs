@@ -305,16 +305,16 @@ fn found(snapshot: &Snapshot, run_id: Uuid) -> Result<Arc<RunSummary>, Refusal> 
 /// `GET /health`: answered without a query thread, so that a busy server is not taken for a dead one. Damage leaves
 /// all else readable, so it is 200 still.
 fn health(shared: &Shared) -> Response<Body> {
-    let damaged = shared.log.damage().len();
+    let reason = agenttracer_storage::trouble(&*shared.log);
     json_response(
         StatusCode::OK,
         &HealthView {
-            status: if damaged == 0 { "healthy" } else { "degraded" },
+            status: if reason.is_none() { "healthy" } else { "degraded" },
             service: "query-api",
             version: VERSION,
             sync_mode: shared.log.sync_mode().to_string(),
             position: shared.index.snapshot().position(),
-            reason: (damaged > 0).then(|| format!("{damaged} damaged places in the log: run `agenttracer verify`")),
+            reason,
         },
     )
 }

@@ -43,6 +43,9 @@ const ROWS: &[Row] = &[
     ("agenttracer_log_damaged_places", "Places of the log that are known to be damaged.", |engine| {
         engine.log.damage().len() as u64
     }),
+    ("agenttracer_log_lost_positions", "Positions of the log that repairs declared as lost.", |engine| {
+        engine.log.lost()
+    }),
     (
         "agenttracer_index_lag_positions",
         "Positions of the log that are visible but not yet in the index on disk.",

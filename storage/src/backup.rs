@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::OpenError;
 use crate::disk::{Disk, DiskFile};
-use crate::format::{BadSlot, Entry, FORMAT, Slot};
+use crate::format::{BadSlot, Entry, Slot};
 
 pub use record::{Listed, list};
 pub(crate) use restore::refuse_unfinished;
@@ -189,7 +189,7 @@ impl Backup {
         let bytes = read_small(disk, &path).map_err(at(&path))?.unwrap_or_default();
         let slot = Slot::decode(&bytes).map_err(|error| match error {
             BadSlot::Damaged(what) => BackupError::Bad { file: path.clone(), what: what.to_owned() },
-            BadSlot::Newer(found) => BackupError::Newer { file: path.clone(), found, supported: FORMAT },
+            BadSlot::Newer(found) => BackupError::Log(OpenError::NewerFormat { file: path.clone(), found }),
         })?;
         let listed = backup.segments.iter().map(|file| (file.name.clone(), file.bytes));
         let agrees = listed.eq(slot.segments.iter().map(|entry| (name_of(entry), entry.file_bytes)))

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use agenttracer_model::Position;
 
-use crate::format::GapReason;
+use crate::format::{GapReason, Version};
 
 /// A place of the log that cannot be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,21 +106,24 @@ pub enum OpenError {
     /// Another process has the directory.
     #[error("{0} is in use by another process, as a running `agenttracer serve`; stop that first")]
     Locked(PathBuf),
-    /// Acknowledged data is damaged or missing. Keep a copy of the directory: no command of this version mends it.
-    #[error("{0}; `agenttracer verify` lists all damage; keep a copy of the directory: a later version will repair it")]
+    /// Acknowledged data is damaged or missing: `crate::repair`.
+    #[error("{0}; `agenttracer verify` lists all damage, `agenttracer repair` shows what can be saved and how")]
     Damaged(Box<Damage>),
-    /// A restore into the directory did not come to its end: what is there is a part of a log.
-    #[error("a restore into {0} did not finish: run `agenttracer restore` once more, it begins anew")]
-    Unfinished(PathBuf),
+    /// A restore or repair of the directory did not come to its end: what is there is a part of a log.
+    #[error("a {what} of {dir} did not finish: run `agenttracer {what}` once more, it begins anew")]
+    Unfinished {
+        /// The directory.
+        dir: PathBuf,
+        /// `restore` or `repair`.
+        what: &'static str,
+    },
     /// The directory was written by a newer format.
-    #[error("{file} has format {found}, this program reads up to {supported}: use a newer agenttracer")]
+    #[error("{file} has {found}, this program reads up to {}: use a newer agenttracer", Version::SUPPORTED)]
     NewerFormat {
         /// The file that says so.
         file: PathBuf,
-        /// Its format.
-        found: u32,
-        /// The newest one known here.
-        supported: u32,
+        /// What it asks for.
+        found: Version,
     },
     /// The disk failed.
     #[error("opening {file}: {source}")]

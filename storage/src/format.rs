@@ -12,6 +12,7 @@ mod footer;
 mod frame;
 mod header;
 mod slot;
+mod version;
 
 pub(crate) use block::decompress;
 pub use block::{Block, BlockBuilder, BlockEntries, BlockEntry};
@@ -21,6 +22,7 @@ pub(crate) use header::BadHeader;
 pub use header::SegmentHeader;
 pub(crate) use slot::BadSlot;
 pub use slot::{Entry, Slot};
+pub use version::Version;
 
 use agenttracer_model::Position;
 use uuid::Uuid;

@@ -44,6 +44,7 @@ mod mmap;
 mod prepare;
 pub mod record;
 mod recovery;
+pub mod repair;
 mod rewrite;
 mod segment;
 mod segmented;
@@ -52,7 +53,7 @@ mod view;
 
 pub use error::{AppendError, Damage, OpenError, ReadError, SubmitError};
 pub use format::GapReason;
-pub use log::{Batch, BatchKind, Committed, Follower, Health, Log, Payload, StoredBatch, SyncMode, Ticket};
+pub use log::{Batch, BatchKind, Committed, Follower, Health, Log, Payload, StoredBatch, SyncMode, Ticket, trouble};
 pub use memory::MemoryLog;
 pub use recovery::{Cut, Recovery};
 pub use rewrite::{ActivePart, Dropped, Pin, RewriteError, Rewriting, Rewritten, SealedSegment};

@@ -48,6 +48,24 @@ pub trait Log: Send + Sync + 'static {
 
     /// Damage that is known: found at open or by a read since.
     fn damage(&self) -> Vec<Damage>;
+
+    /// How many positions repairs declared as lost, as far as nobody has put their notes away; found at open.
+    fn lost(&self) -> u64 {
+        0
+    }
+}
+
+/// What whoever runs this log should see to, though it works: damage, or data that a repair could not save. For health checks.
+pub fn trouble(log: &dyn Log) -> Option<String> {
+    let (damaged, lost) = (log.damage().len(), log.lost());
+    let damaged = (damaged > 0)
+        .then(|| format!("{damaged} damaged places in the log: `agenttracer verify` names them, `agenttracer repair` tells what can be saved"));
+    let lost = (lost > 0)
+        .then(|| format!("{lost} positions were lost to damage that was repaired; DATA_DIR/quarantine has the notes, take them away when you have seen them"));
+    match (damaged, lost) {
+        (Some(damaged), Some(lost)) => Some(format!("{damaged}; {lost}")),
+        (damaged, lost) => damaged.or(lost),
+    }
 }
 
 /// When a ticket is resolved.

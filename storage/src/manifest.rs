@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use agenttracer_model::Position;
 
 use crate::disk::Disk;
-use crate::format::{BadSlot, FORMAT, Slot};
+use crate::format::{BadSlot, Slot};
 use crate::{Damage, OpenError};
 
 const NAMES: [&str; 2] = ["manifest.a", "manifest.b"];
@@ -45,8 +45,8 @@ impl Manifest {
                     found.manifest = Some(Self { paths: paths.clone(), newest: which, slot });
                 }
                 Ok(_) => {}
-                Err(BadSlot::Newer(format)) => {
-                    return Err(OpenError::NewerFormat { file: path.clone(), found: format, supported: FORMAT });
+                Err(BadSlot::Newer(found)) => {
+                    return Err(OpenError::NewerFormat { file: path.clone(), found });
                 }
                 Err(BadSlot::Damaged(what)) => found.bad.push(Damage {
                     file: path.clone(),

@@ -18,8 +18,7 @@ use agenttracer_model::Position;
 
 use crate::disk::{Clock, Disk, DiskFile};
 use crate::format::{
-    BLOCK_BYTES, BadHeader, Entry, FORMAT, Footer, FrameHeader, SEGMENT_HEADER_BYTES, SegmentHeader, Slot, align_block,
-    align8,
+    BLOCK_BYTES, BadHeader, Entry, Footer, FrameHeader, SEGMENT_HEADER_BYTES, SegmentHeader, Slot, align_block, align8,
 };
 use crate::manifest::Manifest;
 use crate::prepare::Prepared;
@@ -414,9 +413,7 @@ pub(crate) fn read_header(
         Ok(header) if header.log_id == log_id && header.first == file.first => Ok(Ok(header)),
         Ok(_) => Ok(Err("the segment header is that of another segment")),
         Err(BadHeader::Damaged(what)) => Ok(Err(what)),
-        Err(BadHeader::Newer(found)) => {
-            Err(OpenError::NewerFormat { file: file.path.clone(), found, supported: FORMAT })
-        }
+        Err(BadHeader::Newer(found)) => Err(OpenError::NewerFormat { file: file.path.clone(), found }),
     }
 }
 

@@ -10,7 +10,6 @@ use agenttracer_model::Position;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use uuid::Uuid;
 
-use crate::backup::refuse_unfinished;
 use crate::commit::{self, Committer, Message, Submission};
 use crate::disk::{Clock, Disk};
 use crate::format::{BLOCK_BYTES, align_block};
@@ -20,7 +19,7 @@ use crate::segment::Writer;
 use crate::view::{View, lock};
 use crate::{
     AppendError, Batch, BatchKind, Committed, Damage, Follower, Health, Log, OpenError, ReadError, StoredBatch,
-    SubmitError, SyncMode, Ticket,
+    SubmitError, SyncMode, Ticket, backup, repair,
 };
 
 /// How a log works.
@@ -71,6 +70,7 @@ pub struct KnownDurable {
 /// unclean one, which begins another segment.
 pub struct SegmentedLog {
     id: Uuid,
+    lost: u64,
     pub(crate) view: Arc<View>,
     max_payload_bytes: usize,
     sender: RwLock<Option<Sender<Message>>>,
@@ -146,7 +146,9 @@ impl SegmentedLog {
             _ => OpenError::Io { file: lock_file.clone(), source },
         })?;
         let held_lock: Arc<dyn Send + Sync> = Arc::from(held_lock);
-        refuse_unfinished(&*disk, dir)?;
+        backup::refuse_unfinished(&*disk, dir)?;
+        repair::refuse_unfinished(&*disk, dir)?;
+        let lost = repair::known_loss(&*disk, dir)?.iter().map(|range| range.end.get() - range.start.get()).sum();
         // The name of `log/` is data too.
         disk.sync_dir(dir).map_err(at(dir))?;
         let (queue_batches, known_durable) = (options.queue_batches.max(1), options.known_durable);
@@ -167,6 +169,7 @@ impl SegmentedLog {
             Committer::new(view.clone(), queue.clone(), follower, opened.manifest, opened.writer, held_lock.clone());
         let log = Self {
             id,
+            lost,
             view,
             max_payload_bytes,
             sender: RwLock::new(Some(sender)),
@@ -337,6 +340,10 @@ impl Log for SegmentedLog {
 
     fn damage(&self) -> Vec<Damage> {
         self.view.damage()
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost
     }
 }
 

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use agenttracer_model::{Position, Timestamp};
 use uuid::Uuid;
 
-use crate::backup::refuse_unfinished;
 use crate::disk::{Disk, DiskFile};
 use crate::format::{Dictionary, Entry, Footer, GapReason, SEGMENT_HEADER_BYTES, SegmentHeader, Slot};
 use crate::manifest::Manifest;
@@ -21,7 +20,7 @@ use crate::recovery::{Cut, Listing, at, read_header, scan, tell_apart};
 use crate::segment::{
     Content, Frame, SegmentFile, Source, Span, Step, Walker, file_name, load_footer, read_footer, rebuild_footer,
 };
-use crate::{Damage, OpenError, StoredBatch};
+use crate::{Damage, OpenError, StoredBatch, backup, repair};
 
 /// How much is read in one go.
 const AHEAD_BYTES: usize = 1 << 20;
@@ -43,6 +42,8 @@ pub struct Report {
     pub lost: Vec<Range<Position>>,
     /// Files that a compaction left when it was cut off: the next start removes them. Not damage.
     pub strays: Vec<PathBuf>,
+    /// A slot of the manifest that is not valid while the other one is: the next start writes it anew. Not damage.
+    pub torn_slot: Option<Damage>,
     /// What the next start will cut off: bytes of a group that was never acknowledged. Not damage.
     pub torn_tail: Option<Cut>,
     /// Everything that is wrong.
@@ -195,9 +196,15 @@ impl Look<'_> {
             std::io::ErrorKind::WouldBlock => OpenError::Locked(dir.to_owned()),
             _ => OpenError::Io { file: lock_file, source },
         })?;
-        refuse_unfinished(self.disk, dir)?;
+        backup::refuse_unfinished(self.disk, dir)?;
+        repair::refuse_unfinished(self.disk, dir)?;
         let found = Manifest::read(self.disk, dir)?;
-        self.report.damage.extend(found.bad.into_iter().filter(|slot| slot.offsets.end > 0));
+        let mut bad = found.bad.into_iter().filter(|slot| slot.offsets.end > 0);
+        match found.manifest {
+            // A power loss while it was written leaves it so, and the next start writes it anew.
+            Some(_) => self.report.torn_slot = bad.next_back(),
+            None => self.report.damage.extend(bad),
+        }
         let Listing { mut files, unfinished } = match self.disk.exists(&self.log_dir).map_err(at(&self.log_dir))? {
             true => Listing::read(self.disk, &self.log_dir)?,
             false => Listing::default(),

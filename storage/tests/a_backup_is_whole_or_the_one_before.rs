@@ -179,11 +179,11 @@ fn an_interrupted_restore_is_taken_for_nothing_and_begins_anew() {
             let (disk, clock) = (std::sync::Arc::new(sim.disk.clone()), std::sync::Arc::new(sim.clock.clone()));
             let follower = Box::new(agenttracer_storage::ResolveOnCommit);
             let opened = SegmentedLog::open_stepped(disk, clock, dir, sim.options.clone(), follower);
-            assert!(matches!(opened, Err(OpenError::Unfinished(_))), "crash at {nth}");
+            assert!(matches!(opened, Err(OpenError::Unfinished { .. })), "crash at {nth}");
             let looked = agenttracer_storage::verify::inspect(&sim.disk, dir);
-            assert!(matches!(looked, Err(OpenError::Unfinished(_))), "crash at {nth}");
+            assert!(matches!(looked, Err(OpenError::Unfinished { .. })), "crash at {nth}");
             let again = backup::take(&sim.disk, &sim.clock, dir, Path::new("/other"), &Options::default(), &mut |_| {});
-            assert!(matches!(again, Err(BackupError::Log(OpenError::Unfinished(_)))), "crash at {nth}");
+            assert!(matches!(again, Err(BackupError::Log(OpenError::Unfinished { .. }))), "crash at {nth}");
         }
         match restore(&sim.disk) {
             Ok(_) => {}

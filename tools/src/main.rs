@@ -13,7 +13,7 @@ mod report;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{backup, compact, export, import, inspect, rebuild, replay, restore, serve, verify};
+use crate::commands::{backup, compact, export, import, inspect, rebuild, repair, replay, restore, serve, verify};
 use crate::exit::Exit;
 
 /// Requests make many small short-lived objects on several threads; the allocator of the C library returns them slowly.
@@ -48,6 +48,9 @@ enum Command {
     /// Print the log's records, one JSON object a line.
     #[command(after_help = exit::HELP)]
     Replay(replay::Replay),
+    /// Show what is damaged and what can be saved, and save it.
+    #[command(after_help = exit::HELP)]
+    Repair(repair::Repair),
     /// Take a backup, while the server serves or not.
     #[command(after_help = exit::HELP)]
     Backup(backup::Backup),
@@ -79,6 +82,7 @@ fn main() -> std::process::ExitCode {
         Command::Compact(command) => command.run(),
         Command::Rebuild(command) => command.run(),
         Command::Replay(command) => command.run(),
+        Command::Repair(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Export(command) => command.run(),

@@ -23,6 +23,12 @@ pub(crate) struct LogJson {
     bytes: u64,
     segments: Vec<SegmentJson>,
     torn_tail: Option<CutJson>,
+    /// A slot of the manifest that the next start writes anew.
+    torn_slot: Option<DamageJson>,
+    /// Files that the next start removes.
+    leftovers: Vec<String>,
+    /// Positions that repairs declared as lost, half open.
+    lost: Vec<[u64; 2]>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +74,9 @@ impl From<&Report> for LogJson {
             bytes: report.file_bytes(),
             segments: report.segments.iter().map(SegmentJson::from).collect(),
             torn_tail: report.torn_tail.as_ref().map(CutJson::from),
+            torn_slot: report.torn_slot.as_ref().map(DamageJson::from),
+            leftovers: report.strays.iter().map(|path| name(path)).collect(),
+            lost: report.lost.iter().map(|range| [range.start.get(), range.end.get()]).collect(),
         }
     }
 }
@@ -107,7 +116,7 @@ impl From<&Damage> for DamageJson {
 }
 
 /// A file as reports name it: segments are unique by their own name.
-fn name(file: &Path) -> String {
+pub(crate) fn name(file: &Path) -> String {
     file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
 }
 
@@ -143,6 +152,16 @@ pub(crate) fn print_segments(report: &Report) -> std::io::Result<()> {
             cut.offset,
             name(&cut.file)
         ))?;
+    }
+    if let Some(slot) = &report.torn_slot {
+        output::line(&format!("{} is {}: the next start writes it anew", name(&slot.file), slot.what))?;
+    }
+    if !report.strays.is_empty() {
+        let count = output::count(report.strays.len() as u64, "file", "files");
+        output::line(&format!("{count} of segments that others took the place of: the next start removes them"))?;
+    }
+    for range in &report.lost {
+        output::line(&format!("LOST positions {}..{}: damage that was repaired", range.start, range.end))?;
     }
     Ok(())
 }

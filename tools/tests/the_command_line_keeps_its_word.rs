@@ -102,7 +102,7 @@ async fn a_directory_in_use_and_an_address_taken_are_clear_errors() {
     let second = serve(dir.path()).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert!(stderr(&second).contains("in use"), "{}", stderr(&second));
-    for command in ["inspect", "verify", "rebuild", "replay"] {
+    for command in ["inspect", "verify", "rebuild", "replay", "repair"] {
         let output = offline(command, dir.path(), &[]);
         assert_eq!(output.status.code(), Some(1), "{command}: {}", stderr(&output));
         assert!(stderr(&output).contains("in use"), "{command}: {}", stderr(&output));
@@ -121,7 +121,7 @@ async fn a_directory_in_use_and_an_address_taken_are_clear_errors() {
 fn an_offline_command_makes_no_directory() {
     let dir = tempfile::tempdir().unwrap();
     let nowhere = dir.path().join("nowhere");
-    for command in ["inspect", "verify", "rebuild", "replay"] {
+    for command in ["inspect", "verify", "rebuild", "replay", "repair"] {
         let output = offline(command, &nowhere, &[]);
         assert_eq!(output.status.code(), Some(1), "{command}");
         assert!(stderr(&output).contains("nowhere"), "{command}: {}", stderr(&output));

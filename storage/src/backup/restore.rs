@@ -84,7 +84,7 @@ pub fn is_unfinished(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
 /// for the whole.
 pub(crate) fn refuse_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
     match is_unfinished(disk, dir).map_err(recovery::at(dir))? {
-        true => Err(OpenError::Unfinished(dir.to_owned())),
+        true => Err(OpenError::Unfinished { dir: dir.to_owned(), what: "restore" }),
         false => Ok(()),
     }
 }

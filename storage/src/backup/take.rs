@@ -12,7 +12,7 @@ use crate::format::{Entry, Footer, SEGMENT_HEADER_BYTES, Slot, align_block, alig
 use crate::manifest::Manifest;
 use crate::recovery::read_header;
 use crate::segment::{SegmentFile, Source, Span, Walker, read_footer};
-use crate::{Damage, KnownDurable, OpenError, verify};
+use crate::{Damage, KnownDurable, OpenError, repair, verify};
 
 /// How often a manifest is read that a server writes at that moment.
 const READS: usize = 10;
@@ -62,6 +62,7 @@ pub fn take(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Taken, BackupError> {
     super::refuse_unfinished(disk, dir)?;
+    repair::refuse_unfinished(disk, dir)?;
     let slot = read_manifest(disk, dir)?;
     let previous = prepare(disk, target, slot.log_id)?;
     let lock_file = target.join("LOCK");

@@ -1,7 +1,7 @@
 use agenttracer_model::{Position, Timestamp};
 use uuid::Uuid;
 
-use super::{BLOCK_BYTES, FEATURE_REWRITTEN, FEATURES, FORMAT, array_at, put, u32_at, u64_at};
+use super::{BLOCK_BYTES, FEATURE_REWRITTEN, FORMAT, Version, array_at, put, u32_at, u64_at};
 
 const MAGIC: [u8; 8] = *b"ATRSEGM1";
 
@@ -41,8 +41,8 @@ pub struct SegmentHeader {
 pub(crate) enum BadHeader {
     /// Not these bytes.
     Damaged(&'static str),
-    /// Whole, but of this newer format.
-    Newer(u32),
+    /// Whole, but this is more than the program reads.
+    Newer(Version),
 }
 
 impl SegmentHeader {
@@ -75,9 +75,9 @@ impl SegmentHeader {
         if u32_at(block, 8) != crc32fast::hash(&block[12..]) {
             return Err(BadHeader::Damaged("the CRC of the segment header does not hold"));
         }
-        let format = u32_at(block, 12);
-        if format > FORMAT || u64_at(block, 16) & !FEATURES != 0 {
-            return Err(BadHeader::Newer(format.max(FORMAT + 1)));
+        let version = Version::of(block);
+        if !version.is_supported() {
+            return Err(BadHeader::Newer(version));
         }
         Ok(Self {
             log_id: Uuid::from_bytes(array_at(block, 24)),
@@ -127,6 +127,6 @@ mod tests {
         put(&mut block, 12, &9_u32.to_le_bytes());
         let crc = crc32fast::hash(&block[12..]);
         put(&mut block, 8, &crc.to_le_bytes());
-        assert_eq!(SegmentHeader::decode(&block), Err(BadHeader::Newer(9)));
+        assert_eq!(SegmentHeader::decode(&block), Err(BadHeader::Newer(Version { format: 9, features: 0 })));
     }
 }

@@ -1,7 +1,7 @@
 use agenttracer_model::Position;
 use uuid::Uuid;
 
-use super::{FEATURE_REWRITTEN, FEATURES, FORMAT, align_block, array_at, put, u32_at, u64_at};
+use super::{FEATURE_REWRITTEN, FORMAT, Version, align_block, array_at, put, u32_at, u64_at};
 
 const MAGIC: [u8; 8] = *b"ATRMANI1";
 const FIXED_BYTES: usize = 80;
@@ -76,8 +76,8 @@ pub struct Entry {
 pub(crate) enum BadSlot {
     /// Torn or damaged.
     Damaged(&'static str),
-    /// Whole, but of this newer format.
-    Newer(u32),
+    /// Whole, but this is more than the program reads.
+    Newer(Version),
 }
 
 impl Slot {
@@ -135,9 +135,9 @@ impl Slot {
         if u32_at(bytes, 8) != crc32fast::hash(&bytes[12..used]) {
             return Err(BadSlot::Damaged("its CRC does not hold"));
         }
-        let format = u32_at(bytes, 12);
-        if format > FORMAT || u64_at(bytes, 16) & !FEATURES != 0 {
-            return Err(BadSlot::Newer(format.max(FORMAT + 1)));
+        let version = Version::of(bytes);
+        if !version.is_supported() {
+            return Err(BadSlot::Newer(version));
         }
         let segments = bytes[FIXED_BYTES..used]
             .as_chunks::<ENTRY_BYTES>()

@@ -127,7 +127,13 @@ mod tests {
             positions.push(log.tail());
             let batch = record::encode_run(&sample::run(seed), Timestamp::from_micros(1));
             let (done, outcome) = std::sync::mpsc::channel();
-            log.submit(batch, Box::new(move |position| drop(done.send(position.is_ok())))).unwrap();
+            log.submit(
+                batch,
+                Box::new(move |position| {
+                    let _ = done.send(position.is_ok());
+                }),
+            )
+            .unwrap();
             assert_eq!(outcome.recv(), Ok(true));
         }
         // One alone, neighbours in disorder, one twice, and one that is not there.
