@@ -110,6 +110,11 @@ class Run:
         return self
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it was handed over: nothing more is recorded then."""
+        return self._ended
+
+    @property
     def session_id(self) -> str | None:
         """The conversation that it belongs to."""
         session = self._links.get("session_id")

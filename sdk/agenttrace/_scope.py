@@ -30,10 +30,14 @@ def current_step() -> Step | None:
     from ._step import Step  # noqa: PLC0415 - steps know the scope
 
     here = scope.get()
-    return here if isinstance(here, Step) else None
+    return here if isinstance(here, Step) and not here.run.has_ended else None
 
 
 def current_run() -> Run | None:
-    """The run around the code that runs now, or nothing outside of every run."""
+    """The run around the code that runs now, or nothing outside of every run.
+
+    A run that has ended is not around anything any more, even where its scope was never left: in a generator that was
+    dropped half way, or a task that outlives the run.
+    """
     here = scope.get()
-    return here if here is None else here.run
+    return here.run if here is not None and not here.run.has_ended else None

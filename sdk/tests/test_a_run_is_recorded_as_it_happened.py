@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
+from collections.abc import Generator
 from typing import Any
 
 import pytest
-from agenttrace import AgentTracer, Run
+from agenttrace import AgentTracer, Run, current_run, current_step
 from agenttrace.testing import FakeClock, InMemoryTransport
 
 
@@ -259,3 +260,18 @@ def test_a_clock_that_is_set_back_turns_no_time_around(transport: InMemoryTransp
     times = [sent["started_at"], *(step[key] for step in sent["steps"] for key in ("started_at", "ended_at"))]
     assert times == sorted(times)
     assert sent["ended_at"] == times[-1]
+
+
+def test_a_run_that_has_ended_is_not_around_anything(tracer: AgentTracer) -> None:
+    def half_way() -> Generator[None, None, None]:
+        with tracer.start_run() as run, run.step("plan", "begun"):
+            yield
+
+    left = half_way()
+    next(left)
+    run = current_run()
+    assert run is not None
+    assert current_step() is not None
+    run.end()
+    assert (current_run(), current_step()) == (None, None)
+    left.close()
