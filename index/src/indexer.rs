@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use agenttracer_model::Position;
 use agenttracer_storage::disk::Clock;
 use agenttracer_storage::{AppendError, Log};
+use tantivy::index::SegmentId;
 use tantivy::indexer::{NoMergePolicy, UserOperation};
 use tantivy::{IndexReader, IndexWriter};
 
 use crate::IndexError;
 use crate::checkpoint::Checkpoint;
 use crate::cold::{self, ColdRun};
+use crate::notes::Notes;
 use crate::projection::{Frozen, Projection, Wake};
 use crate::store::{Opened, Store};
 
@@ -31,6 +33,9 @@ pub(crate) struct Indexer {
     index: tantivy::Index,
     reader: IndexReader,
     fields: cold::Fields,
+    notes: Notes,
+    /// Segments with deleted documents that are still to be rewritten, in a round of dropping these.
+    dropping: Option<Vec<SegmentId>>,
     /// `None` at first and after a failure: tantivy's writer does not survive one.
     writer: Option<IndexWriter<ColdRun>>,
     /// Since when there is something to commit.
@@ -46,6 +51,7 @@ pub(crate) struct Indexer {
 enum Work {
     Commit,
     Refresh,
+    DropDeleted,
     Stop,
 }
 
@@ -66,6 +72,8 @@ impl Indexer {
             index: opened.index,
             reader: opened.reader,
             fields: opened.fields,
+            notes: opened.notes,
+            dropping: None,
             writer: None,
             dirty_since: None,
             retry_at: None,
@@ -106,6 +114,11 @@ impl Indexer {
                         tracing::warn!(%error, "merged segments could not be opened");
                     }
                 }
+                Work::DropDeleted => {
+                    if let Some(outcome) = self.drop_deleted().transpose() {
+                        self.projection.dropped_deleted(outcome);
+                    }
+                }
                 Work::Stop => return,
             }
         }
@@ -130,8 +143,13 @@ impl Indexer {
                 if now >= due || self.projection.is_urgent(&inner) {
                     return Work::Commit;
                 }
+                if inner.dropping.is_wanted() {
+                    return Work::DropDeleted;
+                }
                 inner.wake = Wake::Urgent;
                 Some(due)
+            } else if inner.dropping.is_wanted() {
+                return Work::DropDeleted;
             } else {
                 self.dirty_since = None;
                 inner.wake = Wake::Any;
@@ -179,11 +197,12 @@ impl Indexer {
 
     fn commit(&mut self, frozen: &Frozen) -> Result<(), IndexError> {
         self.make_durable(frozen.position)?;
+        let noted = self.notes.append(&frozen.erasing.notes).map_err(|error| self.store.error(&error))?;
         let retries = self.retry_at.is_some();
         let (checkpoint, closing, expiring, expired) = {
             let inner = self.projection.lock();
             let covered = inner.held_at.map_or(frozen.position, |held| held.min(frozen.position));
-            (Checkpoint::at(self.log.id(), covered), inner.closing, inner.expiring, inner.expired)
+            (Checkpoint::at(self.log.id(), covered, noted), inner.closing, inner.expiring, inner.expired)
         };
         let writer = match &mut self.writer {
             Some(writer) => writer,
@@ -212,10 +231,44 @@ impl Indexer {
                 self.reader.reload()
             })
             .map_err(|error| self.store.error(&error))?;
+        self.notes.committed(noted);
         self.projection.install(self.reader.searcher(), true)?;
         self.projection.lock().expired = expiring;
         self.projection.done.notify_all();
         Ok(())
+    }
+
+    /// Rewrites a segment that holds deleted documents, because tantivy's own merges may never come to it; in between,
+    /// commits that are due come first. After the last one: whether no file holds a deleted document any more. An answer
+    /// that is still being read keeps the files it reads.
+    pub(crate) fn drop_deleted(&mut self) -> Result<Option<bool>, IndexError> {
+        let failed = |error: tantivy::TantivyError| self.store.error(&error);
+        let (writer, left) = match (&mut self.writer, &mut self.dropping) {
+            (Some(writer), Some(left)) => (writer, left),
+            _ => {
+                if let Some(writer) = self.writer.take() {
+                    // A merge that runs now may have begun before the deletion.
+                    writer.wait_merging_threads().map_err(failed)?;
+                }
+                let writer = self.store.writer(&self.index, &self.projection.options)?;
+                writer.set_merge_policy(Box::new(NoMergePolicy));
+                let segments = self.index.searchable_segment_metas().map_err(failed)?;
+                let left = segments.iter().filter(|segment| segment.num_deleted_docs() > 0).map(|segment| segment.id());
+                (self.writer.insert(writer), self.dropping.insert(left.collect()))
+            }
+        };
+        if let Some(segment) = left.pop() {
+            writer.merge(&[segment]).wait().map_err(failed)?;
+            return Ok(None);
+        }
+        self.dropping = None;
+        if self.merges {
+            writer.set_merge_policy(Store::merge_policy());
+        }
+        self.reader.reload().map_err(failed)?;
+        self.projection.install(self.reader.searcher(), false)?;
+        writer.garbage_collect_files().wait().map_err(failed)?;
+        self.store.has_only_what_is_committed(&self.index).map(Some).map_err(failed)
     }
 
     /// A commit must not cover what a power loss could take from the log.
@@ -254,6 +307,12 @@ fn add(
     expiring: Position,
 ) -> tantivy::Result<()> {
     let mut operations = Vec::with_capacity(OPERATIONS + 1);
+    for run_id in &frozen.erasing.runs {
+        operations.push(UserOperation::Delete(cold::run_term(fields, *run_id)));
+        if operations.len() >= OPERATIONS {
+            writer.run(operations.drain(..))?;
+        }
+    }
     for entry in frozen.chunks.iter().flat_map(|chunk| chunk.visible(frozen.visible)) {
         if entry.late || again {
             operations.push(UserOperation::Delete(cold::run_term(fields, entry.run.run_id)));

@@ -89,6 +89,7 @@ fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
         fields,
         mask: Some(Arc::new(mask)),
         run_ids: Arc::new(run_ids),
+        erased: Arc::default(),
     }))
 }
 
