@@ -16,6 +16,6 @@ mod wire;
 
 pub use eraser::{Append, Eraser, Options, Wanted, appending_to};
 pub use error::EraseError;
-pub use proof::{Finding, Proof, prove};
+pub use proof::{Finding, Proof, ProofError, prove};
 pub use purge::{Keep, Purged, Purger};
 pub use routes::{ErasureState, routes};
