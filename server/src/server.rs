@@ -123,6 +123,7 @@ impl Server {
             tracing::warn!("requests that took too long were cut off");
             self.serving.shutdown().await;
         }
+        let Node { log, index, .. } = self.node;
         // It writes into the directory, which is let go with the log.
         let background = self.background;
         if tokio::task::spawn_blocking(move || background.stop()).await.is_err() {
