@@ -211,7 +211,8 @@ impl LiveRun {
                     self.failures.insert((version.time, *id), failure);
                 }
                 (_, What::Decision { tag, selected, confidence }) => {
-                    if let Some(Fact { what: What::Decision { tag, selected, confidence }, .. }) = self.facts.get(&key) {
+                    if let Some(Fact { what: What::Decision { tag, selected, confidence }, .. }) = self.facts.get(&key)
+                    {
                         take_one(&mut self.decisions, &(*tag, Arc::clone(selected), *confidence));
                     }
                     *self.decisions.entry((*tag, Arc::clone(selected), *confidence)).or_default() += 1;
@@ -312,7 +313,13 @@ impl LiveRun {
             failure_cluster: summarised.failure_cluster,
             decisions: self.decision_summaries(),
             signals: self.signal_summaries(),
-            step_facts: self.steps.facts.keys().take(RunFact::MAX_OF_STEPS).map(|(key, value)| names.share(&RunFact::text(key, value))).collect(),
+            step_facts: self
+                .steps
+                .facts
+                .keys()
+                .take(RunFact::MAX_OF_STEPS)
+                .map(|(key, value)| names.share(&RunFact::text(key, value)))
+                .collect(),
             digest: None,
             batches: self.batches.clone(),
         }

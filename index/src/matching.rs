@@ -128,7 +128,11 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        let hidden = if filter.hides_running() { &[cold::UNSTARTED, RunStatus::Running.as_str()][..] } else { &[cold::UNSTARTED] };
+        let hidden = if filter.hides_running() {
+            &[cold::UNSTARTED, RunStatus::Running.as_str()][..]
+        } else {
+            &[cold::UNSTARTED]
+        };
         let status = snapshot.fields().status;
         plan.exclude(hidden.iter().map(|hidden| Term::from_field_text(status, hidden)).collect())?;
         plan.weight = match query(&plan.conditions) {

@@ -90,7 +90,6 @@ pub(crate) fn filter_hash(filter: &Filter) -> u64 {
         parent_run_id,
         metadata,
         conditions,
-        live,
         not_started,
         has_retries,
         min_duration_ms,

@@ -112,13 +112,6 @@ impl Asked {
             .map(str::trim)
             .any(|have| have == "*" || have.trim_start_matches("W/") == tag.trim_start_matches("W/"))
     }
-
-    /// Whether the client has what is tagged so; tags are compared weakly.
-    fn has(&self, tag: &str) -> bool {
-        let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-        let tags = self.if_none_match.as_deref().unwrap_or_default();
-        tags.split(',').any(|have| have.trim() == "*" || opaque(have) == opaque(tag))
-    }
 }
 
 /// The body of a 200, which is JSON, and its further headers; or that the client has it already.
