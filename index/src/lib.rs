@@ -56,11 +56,7 @@ pub use facets::{Facet, FacetCounts};
 pub use filter::Filter;
 pub use index::{Index, IndexStatus, Progress, damaged_files, forget, known_durable};
 pub use histogram::Histogram;
-<<<<<<< HEAD
 pub use live::LiveSize;
-=======
-pub use index::{Index, IndexStatus, Progress, damaged_files, known_durable};
->>>>>>> 42b0a2f (Fit the questions to live runs and to retention)
 pub use latency::{Latency, Spread, StepLatency};
 pub use live::LiveSize;
 pub use metadata_keys::MAX_VALUES as MAX_METADATA_VALUES;
