@@ -584,7 +584,8 @@ mod tests {
     fn a_cursor_belongs_to_its_filter() {
         let opened = ask("agent_id=a").unwrap();
         let cursor = Cursor {
-            started_at: Timestamp::from_micros(5),
+            sort: NEWEST_FIRST,
+            rank: agenttracer_index::Rank { is_last: false, number: 5 },
             run_id: Uuid::from_u128(6),
             opened_at: Position::new(7),
             filter_hash: opened.filter_hash,
