@@ -348,7 +348,6 @@ fn a_filter() -> impl Strategy<Value = Filter> {
         step_name: names.4,
         session_id: names.5,
         status: closed.0,
-        live,
         failure_type: closed.1,
         step_type: closed.2,
         reason: closed.3,
