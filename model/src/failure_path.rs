@@ -60,16 +60,17 @@ impl<'a> FailurePath<'a> {
         if failures.is_empty() && status != RunStatus::Failure {
             return None;
         }
-        let seq_of = |failure: &PathFailure<'_>| {
-            let of = failure.step_id?;
-            steps.iter().find(|step| step.step_id == of).map(|step| step.seq)
-        };
-        let first = (0..failures.len()).min_by_key(|&index| {
-            let seq = seq_of(&failures[index]);
-            (seq.is_none(), seq, index)
-        });
+        // A live run can have two steps of one place: then the time decides, as it does when the run is settled.
         let mut order: Vec<&PathStep<'a>> = steps.iter().collect();
         order.sort_unstable_by_key(|step| (step.seq, step.started_at, step.step_id));
+        let place_of = |failure: &PathFailure<'_>| {
+            let of = failure.step_id?;
+            order.iter().position(|step| step.step_id == of)
+        };
+        let first = (0..failures.len()).min_by_key(|&index| {
+            let place = place_of(&failures[index]);
+            (place.is_none(), place, index)
+        });
         let failing = match first {
             Some(first) => order.iter().position(|step| Some(step.step_id) == failures[first].step_id),
             None => order.iter().rposition(|step| step.status == StepStatus::Failed),

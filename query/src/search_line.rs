@@ -677,7 +677,7 @@ mod tests {
         wrong("ab -", 5, "right behind the minus");
         wrong("ab -  cd", 5, "right behind the minus");
         wrong(r#"step:"open"#, 6, "not closed");
-        wrong(r#"step:"a\n""#, 8, "backslash");
+        wrong(r#"step:"a\n""#, 9, "backslash");
         wrong(r#"step:"a"b"#, 9, "white space or a comma");
         wrong(r#"step:a"b""#, 7, "at the beginning");
         wrong("status:sideways", 8, "success, failure, partial, running");
