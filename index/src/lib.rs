@@ -54,9 +54,8 @@ pub use distributions::{DecisionCounts, Decisions, Occurrences, SignalCounts, Si
 pub use error::IndexError;
 pub use facets::{Facet, FacetCounts};
 pub use filter::Filter;
-pub use index::{Index, IndexStatus, Progress, damaged_files, forget, known_durable};
 pub use histogram::Histogram;
-pub use live::LiveSize;
+pub use index::{Index, IndexStatus, Progress, damaged_files, forget, known_durable};
 pub use latency::{Latency, Spread, StepLatency};
 pub use live::LiveSize;
 pub use metadata_keys::MAX_VALUES as MAX_METADATA_VALUES;
