@@ -91,11 +91,11 @@ lint-docker: $(VENV)/.made ## the image and how it is run
 # ---- at length -----------------------------------------------------------------------------------------------------
 
 .PHONY: prove
-prove: test prove-rust bugs bench ## the promises at length: 20,000 simulated disks, 200 times kill -9, deliberate bugs, benches
+prove: test prove-rust bugs bench ## the promises at length: 20,000 simulated disks, 200 times kill -9, deliberate bugs, fuzzing, benches
 
 .PHONY: prove-rust
 prove-rust: build
-	export AGENTTRACER_PROVE=1 AGENTTRACER_SIM_SEEDS=20000 AGENTTRACER_KILLS=200
+	export AGENTTRACER_PROVE=1 AGENTTRACER_SIM_SEEDS=20000 AGENTTRACER_KILLS=200 AGENTTRACER_FUZZ_CASES=20000
 	if cargo nextest --version >/dev/null 2>&1; then
 	  cargo nextest run --locked --workspace --run-ignored all
 	else

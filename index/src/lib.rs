@@ -11,6 +11,8 @@ mod count;
 mod directory;
 mod error;
 pub mod filter;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hot;
 mod index;
 mod indexer;
