@@ -5,11 +5,13 @@
 
 mod append;
 mod bare;
+mod dataset;
 mod ingest;
 mod load;
 mod process;
 mod query;
 mod report;
+mod tools;
 mod workload;
 
 use std::path::PathBuf;
@@ -58,6 +60,18 @@ enum Question {
         #[arg(long, default_value_t = 1000)]
         times: usize,
     },
+    /// Seconds, runs a second and memory of the offline tools over a large log; a rebuild beside a bare tantivy loop.
+    Tools {
+        /// Runs to write into the log first.
+        #[arg(long, default_value_t = 1_000_000)]
+        runs: u64,
+        /// The log's directory: made when it is not there, and kept.
+        #[arg(long)]
+        keep: Option<PathBuf>,
+        /// Only the tools whose name contains this.
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// The bare server itself; the other questions start it.
     Bare {
         /// Its directory.
@@ -78,6 +92,9 @@ fn main() -> anyhow::Result<()> {
             }
             Question::Append { seconds } => append::run(&arguments.dir, seconds),
             Question::Query { runs, times } => query::run(&arguments.binary, &arguments.dir, runs, times).await,
+            Question::Tools { runs, keep, only } => {
+                tools::run(&arguments.binary, &arguments.dir, runs, keep.as_deref(), only.as_deref()).await
+            }
             Question::Bare { path, index } => bare::serve(&path, index).await,
         }
     })

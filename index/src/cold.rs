@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use agenttracer_storage::StoredBatch;
+use agenttracer_storage::record::DecodeError;
 use tantivy::index::{IndexSettings, IndexSortByField, Order};
 use tantivy::schema::document::{
     DeserializeError, Document, DocumentDeserialize, DocumentDeserializer, ReferenceValue, ReferenceValueLeaf, Value,
@@ -18,8 +20,9 @@ use tantivy::store::Compressor;
 use tantivy::{DocAddress, DocSet, Searcher, TERMINATED, Term};
 use uuid::Uuid;
 
+use crate::names::Names;
 use crate::walk::run_key;
-use crate::{IndexError, RunSummary, stored};
+use crate::{IndexError, RunSummary, stored, summarise};
 
 /// The version of everything that is derived and kept in `index/`. Another one on disk means a rebuild.
 pub(crate) const SCHEMA_VERSION: u32 = 2;
@@ -160,7 +163,7 @@ pub(crate) fn summary(searcher: &Searcher, address: DocAddress) -> Result<RunSum
 }
 
 /// A run on its way into the index. tantivy reads its values in place.
-pub(crate) struct ColdRun {
+pub struct ColdRun {
     fields: Fields,
     run: Arc<RunSummary>,
     failures: Vec<String>,
@@ -176,6 +179,28 @@ impl ColdRun {
             .collect();
         let stored = stored::encode(&run);
         Self { fields, run, failures, stored }
+    }
+}
+
+/// Makes documents of batches, for who measures tantivy alone.
+pub struct Documents {
+    fields: Fields,
+    names: Names,
+}
+
+impl Documents {
+    /// Documents with these fields.
+    pub fn new(fields: Fields) -> Self {
+        Self { fields, names: Names::new() }
+    }
+
+    /// The document of a run that arrived whole; `None` when this is no such batch.
+    ///
+    /// # Errors
+    /// When the batch cannot be decoded.
+    pub fn of_whole(&mut self, batch: &StoredBatch) -> Result<Option<ColdRun>, DecodeError> {
+        let run = summarise::of_whole(batch, &mut self.names)?;
+        Ok(run.map(|run| ColdRun::new(self.fields, Arc::new(run))))
     }
 }
 
@@ -212,7 +237,7 @@ impl Document for ColdRun {
 
 /// One value of a document.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Cell<'a> {
+pub enum Cell<'a> {
     Str(&'a str),
     Bytes(&'a [u8]),
     U64(u64),

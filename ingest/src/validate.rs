@@ -82,7 +82,7 @@ impl Reader {
     fn run(&mut self, body: &Value) -> Option<Draft> {
         let object = self.issues.object(body)?;
         fields!(object; run_id, agent_id, agent_version, environment, status, started_at, ended_at, steps, failure,
-            decisions, quality_signals, parent_run_id, parent_step_id, session_id, trace_id, metadata);
+            failures, decisions, quality_signals, parent_run_id, parent_step_id, session_id, trace_id, metadata);
 
         let issues = &mut self.issues;
         let run_id = issues.id("run_id", run_id);
@@ -101,8 +101,12 @@ impl Reader {
             None => Some(Vec::new()),
             Some(steps) => self.steps(steps),
         };
-        let failure_left_out = status == Some(RunStatus::Failure) && failure.is_none();
-        let failures = self.failures(failure, status);
+        let several = failures.filter(|failures| failure.is_none() && matches!(failures.as_ref(), ValueRef::Array(_)));
+        let failure_left_out = status == Some(RunStatus::Failure) && failure.is_none() && several.is_none();
+        let failures = match several {
+            Some(several) => self.list("failures", several, Self::failure),
+            None => self.failures(failure, status),
+        };
         let decisions = self.optional_list("decisions", decisions, Self::decision);
         let quality_signals = self.optional_list("quality_signals", quality_signals, Self::signal);
         let issues = &mut self.issues;

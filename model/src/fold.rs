@@ -34,27 +34,30 @@ impl RunView {
     /// Steps stand by `seq`. Failures, decisions and signals stand in record order in a run that arrived whole, and by
     /// time and id in a live one, where the order of arrival must not matter.
     pub fn fold(batches: impl IntoIterator<Item = RunBatch>) -> Option<Self> {
-        let mut whole: Option<RunBatch> = None;
-        let mut live = Vec::new();
-        for batch in batches {
-            if batch.events.iter().any(|timed| matches!(timed.event, Event::RunErased)) {
-                return None;
-            }
-            if !batch.whole {
-                live.push(batch);
-            } else if whole.as_ref().is_none_or(|best| batch.position < best.position) {
-                whole = Some(batch);
-            }
-        }
-        match whole {
-            Some(batch) => Parts::of_whole(batch).map(Parts::into_view),
-            None => Live::merge(live).into_parts().map(Parts::into_view),
-        }
+        Parts::of(batches).map(Parts::into_view)
     }
 
     /// The view of a run that arrived whole: what [`fold`](RunView::fold) gives for its one batch.
     pub fn from_run(run: &Run, created_at: Timestamp, position: Position) -> Self {
         run.clone().into_view(created_at, position)
+    }
+}
+
+/// A run as it was accepted, folded from its batches, with what the server made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoldedRun {
+    /// The run: attempts and candidates are as they were sent. The digest is the default one for a live run.
+    pub run: Run,
+    /// When the server first took it in.
+    pub created_at: Timestamp,
+    /// The position of its first record.
+    pub position: Position,
+}
+
+impl FoldedRun {
+    /// Folds all batches of one run, as [`RunView::fold`] does, into what could be sent again instead of what is shown.
+    pub fn fold(batches: impl IntoIterator<Item = RunBatch>) -> Option<Self> {
+        Parts::of(batches).map(Parts::into_folded)
     }
 }
 
@@ -122,6 +125,50 @@ struct Parts {
 }
 
 impl Parts {
+    fn of(batches: impl IntoIterator<Item = RunBatch>) -> Option<Self> {
+        let mut whole: Option<RunBatch> = None;
+        let mut live = Vec::new();
+        for batch in batches {
+            if batch.events.iter().any(|timed| matches!(timed.event, Event::RunErased)) {
+                return None;
+            }
+            if !batch.whole {
+                live.push(batch);
+            } else if whole.as_ref().is_none_or(|best| batch.position < best.position) {
+                whole = Some(batch);
+            }
+        }
+        match whole {
+            Some(batch) => Self::of_whole(batch),
+            None => Live::merge(live).into_parts(),
+        }
+    }
+
+    fn into_folded(mut self) -> FoldedRun {
+        self.steps.sort_by_key(|step| (step.seq, step.started_at, step.step_id));
+        let run = Run {
+            run_id: self.run_id,
+            agent_id: self.start.agent_id,
+            agent_version: self.start.agent_version,
+            environment: self.start.environment,
+            status: self.end.status,
+            started_at: self.start.started_at,
+            ended_at: self.end.ended_at,
+            parent_run_id: self.start.parent_run_id,
+            parent_step_id: self.start.parent_step_id,
+            session_id: self.start.session_id,
+            trace_id: self.start.trace_id,
+            metadata: self.start.metadata,
+            steps: self.steps,
+            failures: self.failures,
+            decisions: self.decisions,
+            quality_signals: self.signals,
+            removed_count: self.end.removed_count,
+            digest: self.end.digest.unwrap_or_default(),
+        };
+        FoldedRun { run, created_at: self.created_at, position: self.position }
+    }
+
     /// `None` when the batch has no start, which no writer writes.
     fn of_whole(batch: RunBatch) -> Option<Self> {
         let (mut start, mut end) = (None, None);

@@ -21,6 +21,7 @@ mod view;
 
 pub use digest::Digest;
 pub use event::{Event, RunBatch, RunEnded, RunStarted, TimedEvent};
+pub use fold::FoldedRun;
 pub use position::Position;
 pub use problem::{FieldError, Loc, Problem};
 pub use run::{Decision, Failure, Run, Signal, Step};

@@ -2,7 +2,7 @@
 
 mod make;
 
-use agenttracer_model::{Event, Position, Run, RunBatch, RunView, TimedEvent};
+use agenttracer_model::{Event, FoldedRun, Position, Run, RunBatch, RunView, TimedEvent};
 use make::{RUN_ID, at, decision, failure, id, run, signal, step};
 use proptest::prelude::*;
 
@@ -76,6 +76,14 @@ fn an_erasure_hides_a_whole_run() {
         events: vec![TimedEvent { time: Some(at(6000)), event: Event::RunErased }],
     };
     assert_eq!(RunView::fold([whole(&run(), 0), erased]), None);
+}
+
+#[test]
+fn a_run_that_arrived_whole_folds_into_what_was_sent() {
+    let (first, second) = (run(), Run { agent_id: "other".to_owned(), ..run() });
+    let folded = FoldedRun::fold([whole(&second, 20), whole(&first, 10)]).unwrap();
+    assert_eq!((folded.run, folded.created_at, folded.position), (first, at(5000), Position::new(10)));
+    assert_eq!(FoldedRun::fold([]), None);
 }
 
 #[test]

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod conditions;
 mod cursor;
 mod error;
 mod gate;
@@ -31,6 +32,7 @@ mod runs;
 mod state;
 mod wire;
 
+pub use conditions::filter_of;
 pub use routes::routes;
 pub use state::{QueryOptions, QueryState};
 pub use wire::{Record, records};

@@ -18,5 +18,6 @@ mod ui;
 pub use addresses::Addresses;
 pub use config::{Config, Options};
 pub use error::{StartError, StopError};
+pub use node::{Node, NodeCloseError};
 pub use server::Server;
 pub use shutdown::signals;

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agenttracer_index::{Index, Progress, commit_channel, known_durable};
+use agenttracer_index::{Index, IndexError, Progress, commit_channel, known_durable};
+use agenttracer_ingest::IngestState;
 use agenttracer_storage::disk::{Clock, Disk, RealDisk, SystemClock};
-use agenttracer_storage::{OpenError, SegmentedLog};
+use agenttracer_storage::{Log, OpenError, SegmentedLog};
+use axum::Router;
+use prometheus::Registry;
 
-use crate::{Config, StartError};
+use crate::stored_runs::IndexedRuns;
+use crate::{Config, StartError, StopError};
 
 /// How many committed groups may wait for the applier. It takes a group in well below the time of a sync, so that a few
 /// are enough; when they are full, the log's own queue fills and requests are refused there.
@@ -15,8 +19,9 @@ const GROUPS: usize = 64;
 /// How often a long replay says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
-/// An open data directory.
-pub(crate) struct Node {
+/// An open data directory, without listeners: what a server is made of, and what offline tools use that need runs
+/// instead of records.
+pub struct Node {
     pub(crate) log: Arc<SegmentedLog>,
     pub(crate) index: Arc<Index>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -24,8 +29,11 @@ pub(crate) struct Node {
 
 impl Node {
     /// Opens or makes the directory; returns when everything that was acknowledged is visible. Blocks, for minutes when
-    /// the index is rebuilt.
-    pub(crate) fn open(config: &Config) -> Result<Self, StartError> {
+    /// the index is rebuilt; `progress` is told now and then how far that is.
+    ///
+    /// # Errors
+    /// See [`StartError`]: the directory is in use or damaged, or the disk fails.
+    pub fn open(config: &Config, progress: &mut dyn FnMut(Progress)) -> Result<Self, StartError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let dir = config.data_dir.as_path();
@@ -39,7 +47,7 @@ impl Node {
         };
         let (follower, commits) = commit_channel(GROUPS);
         let (log, _) = SegmentedLog::open(disk.clone(), clock.clone(), dir, options, Box::new(follower))?;
-        let mut reporter = Reporter::new();
+        let begun = Instant::now();
         let index = Index::open(
             disk,
             clock.clone(),
@@ -47,32 +55,80 @@ impl Node {
             log.clone(),
             commits,
             agenttracer_index::Options::default(),
-            &mut |progress| reporter.report(progress),
+            progress,
         )?;
         let status = index.status();
         tracing::info!(
             runs = status.hot_runs + status.cold_docs,
             position = status.applied.get(),
-            ms = reporter.begun.elapsed().as_millis() as u64,
+            ms = begun.elapsed().as_millis() as u64,
             "the index is up to date"
         );
         Ok(Self { log, index: Arc::new(index), clock })
     }
+
+    /// The log.
+    pub fn log(&self) -> Arc<dyn Log> {
+        self.log.clone()
+    }
+
+    /// The projections.
+    pub fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    /// The routes of the write side, to be called in this process.
+    ///
+    /// # Errors
+    /// Only of a mistake of ours: when two metrics have one name.
+    pub fn ingest_routes(&self, config: &Config) -> Result<Router, StartError> {
+        self.counted_ingest_routes(config, &Registry::new())
+    }
+
+    /// The routes of the write side, whose metrics go into `registry`.
+    pub(crate) fn counted_ingest_routes(&self, config: &Config, registry: &Registry) -> Result<Router, StartError> {
+        let runs = Arc::new(IndexedRuns { log: self.log(), index: self.index.clone() });
+        let options = agenttracer_ingest::Options {
+            message_words: config.message_words,
+            ..agenttracer_ingest::Options::default()
+        };
+        let state = IngestState::new(self.log(), runs, self.clock.clone(), registry, options)?;
+        Ok(agenttracer_ingest::routes(state))
+    }
+
+    /// Writes the last checkpoint and closes the log, as a server does that has time.
+    ///
+    /// # Errors
+    /// When one of them cannot be closed cleanly. Everything that was acknowledged is there all the same.
+    pub fn close(self) -> Result<(), NodeCloseError> {
+        // The index first: the log holds the lock, and nobody else may have the directory before both are done.
+        self.index.close()?;
+        Ok(self.log.close().map_err(StopError::from)?)
+    }
+}
+
+/// Why a data directory was not closed cleanly. The next start brings it in order.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeCloseError {
+    /// The last commit of the index.
+    #[error("closing the index: {0}")]
+    Index(#[from] IndexError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] StopError),
 }
 
 /// Says now and then how far a replay is.
-struct Reporter {
-    begun: Instant,
+pub(crate) struct Reporter {
     last: Instant,
 }
 
 impl Reporter {
-    fn new() -> Self {
-        let now = Instant::now();
-        Self { begun: now, last: now }
+    pub(crate) fn new() -> Self {
+        Self { last: Instant::now() }
     }
 
-    fn report(&mut self, progress: Progress) {
+    pub(crate) fn report(&mut self, progress: Progress) {
         if self.last.elapsed() < PROGRESS_EVERY {
             return;
         }

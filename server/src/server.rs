@@ -1,10 +1,7 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use agenttracer_ingest::IngestState;
 use agenttracer_query::{QueryOptions, QueryState};
-use agenttracer_storage::Log;
 use axum::Router;
 use prometheus::Registry;
 use tokio::net::TcpSocket;
@@ -15,9 +12,8 @@ use crate::addresses::{AddressFile, Addresses};
 use crate::config::{Config, ListenAddr};
 use crate::edge::Edge;
 use crate::listeners::{self, ConnectionLimit};
-use crate::node::Node;
+use crate::node::{Node, Reporter};
 use crate::shutdown::{DRAIN, Switch};
-use crate::stored_runs::IndexedRuns;
 use crate::{StartError, StopError, metrics, ui};
 
 /// How long the last commit of the index may take. It is derived data: the next start reads from the log what is
@@ -51,8 +47,11 @@ impl Server {
         let address = |reserved: &Reserved| reserved.as_ref().map(|(_, _, address)| *address);
         let addresses = Addresses { ingest: address(&ingest), query: address(&query), ui: address(&ui) };
 
-        let (node, config) = tokio::task::spawn_blocking(move || Node::open(&config).map(|node| (node, config)))
-            .await
+        let (node, config) = tokio::task::spawn_blocking(move || {
+            let mut reporter = Reporter::new();
+            Node::open(&config, &mut |progress| reporter.report(progress)).map(|node| (node, config))
+        })
+        .await
             .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         let address_file = AddressFile::prepare(&config.data_dir)?;
 
@@ -114,16 +113,12 @@ impl Server {
 
 /// The routes of the write side and of the read side. Their metrics share one registry, so that either listener tells
 /// all of them.
-fn routes(node: &Node, config: &Config) -> Result<(Router, Router), prometheus::Error> {
+fn routes(node: &Node, config: &Config) -> Result<(Router, Router), StartError> {
     let registry = Registry::new();
-    let log: Arc<dyn Log> = node.log.clone();
-    metrics::register(&registry, log.clone(), node.index.clone())?;
-    let runs = Arc::new(IndexedRuns { log: log.clone(), index: node.index.clone() });
-    let options =
-        agenttracer_ingest::Options { message_words: config.message_words, ..agenttracer_ingest::Options::default() };
-    let ingest = IngestState::new(log.clone(), runs, node.clock.clone(), &registry, options)?;
-    let query = QueryState::new(node.index.clone(), log, &registry, &QueryOptions::default())?;
-    Ok((agenttracer_ingest::routes(ingest), agenttracer_query::routes(query)))
+    metrics::register(&registry, node.log(), node.index.clone())?;
+    let ingest = node.counted_ingest_routes(config, &registry)?;
+    let query = QueryState::new(node.index.clone(), node.log(), &registry, &QueryOptions::default())?;
+    Ok((ingest, agenttracer_query::routes(query)))
 }
 
 /// A listener's name, its socket and its address; `None` when it is off.

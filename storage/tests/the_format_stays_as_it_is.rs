@@ -80,3 +80,35 @@ fn the_documentation_has_the_tables_of_the_code() {
     }
     assert!(rows > 50, "only {rows} rows were found");
 }
+
+#[test]
+fn the_documentation_has_every_tag_of_the_closed_lists() {
+    use agenttracer_model::taxonomy::{
+        FailureType, REASON_CODES, RunStatus, SIGNAL_CODES, SignalCode, StepStatus, StepType,
+    };
+
+    let documented = include_str!("../../docs/format.md");
+    let row = |list: &str, tags: Vec<(u16, &str)>| {
+        let tags: Vec<_> = tags.iter().map(|(tag, word)| format!("{tag} {word}")).collect();
+        let row = format!("| {list} | {} |\n", tags.join(", "));
+        assert!(documented.contains(&row), "docs/format.md lacks the row {row}");
+    };
+    macro_rules! words {
+        ($list:ident) => {
+            $list::ALL.iter().map(|word| (u16::from(word.tag()), word.as_str())).collect()
+        };
+    }
+    row("run status", words!(RunStatus));
+    row("step type", words!(StepType));
+    row("step status", words!(StepStatus));
+    row("failure type", words!(FailureType));
+    assert_eq!(SIGNAL_CODES.len(), (1..).map_while(SignalCode::from_tag).count());
+    for rows in REASON_CODES.chunk_by(|a, b| a.decision_type == b.decision_type) {
+        let list = format!("reasons of {}", rows[0].decision_type);
+        row(&list, rows.iter().map(|row| (row.tag, row.code)).collect());
+    }
+    for rows in SIGNAL_CODES.chunk_by(|a, b| a.signal_type == b.signal_type) {
+        let list = format!("signals of {}", rows[0].signal_type);
+        row(&list, rows.iter().map(|row| (row.tag, row.code)).collect());
+    }
+}

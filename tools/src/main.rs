@@ -4,6 +4,8 @@
 mod commands;
 mod data_dir;
 mod exit;
+mod export;
+mod import;
 mod logging;
 mod output;
 mod progress;
@@ -11,7 +13,7 @@ mod report;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{inspect, rebuild, replay, serve, verify};
+use crate::commands::{export, import, inspect, rebuild, replay, serve, verify};
 use crate::exit::Exit;
 
 /// Requests make many small short-lived objects on several threads; the allocator of the C library returns them slowly.
@@ -43,6 +45,12 @@ enum Command {
     /// Print the log's records, one JSON object a line.
     #[command(after_help = exit::HELP)]
     Replay(replay::Replay),
+    /// Write runs into Parquet, NDJSON or CSV files.
+    #[command(after_help = exit::HELP)]
+    Export(export::Export),
+    /// Take runs in from NDJSON, into a directory or a server.
+    #[command(after_help = exit::HELP)]
+    Import(import::Import),
 }
 
 fn main() -> std::process::ExitCode {
@@ -61,6 +69,8 @@ fn main() -> std::process::ExitCode {
         Command::Verify(command) => command.run(),
         Command::Rebuild(command) => command.run(),
         Command::Replay(command) => command.run(),
+        Command::Export(command) => command.run(),
+        Command::Import(command) => command.run(),
     };
     match outcome {
         Ok(exit) => exit,

@@ -281,3 +281,27 @@ async fn a_run_of_ten_thousand_steps_is_taken() {
     assert_eq!(answer.status, 201);
     assert_eq!(answer.json()["steps"].as_array().unwrap().len(), 10_000);
 }
+
+#[tokio::test]
+async fn several_failures_are_taken_as_a_list_when_there_is_no_single_one() {
+    let world = World::new();
+    let one = full()["failure"].clone();
+    let other = json!({"failure_type": "model", "failure_code": "provider_unavailable", "message": "503"});
+    let several = set(&without(&full(), "/failure"), "/failures", json!([one, other]));
+    let run = world.post(&several).await.json();
+    let codes: Vec<_> = run["failures"].as_array().unwrap().iter().map(|failure| &failure["failure_code"]).collect();
+    assert_eq!(codes, ["timeout", "provider_unavailable"]);
+
+    let wrong = set(&several, "/failures/1/failure_type", json!("weather"));
+    let answer = world.post(&wrong).await;
+    assert_eq!(answer.status, 422);
+    assert_eq!(answer.json()["detail"][0]["loc"], json!(["body", "failures", 1, "failure_type"]));
+
+    // A single one wins, and what is no list is an unknown field.
+    for failures in [json!([other]), json!("many")] {
+        let both = set(&without(&full(), "/run_id"), "/failures", failures);
+        let run = world.post(&both).await.json();
+        assert_eq!(run["failures"].as_array().unwrap().len(), 1);
+        assert_eq!(run["failures"][0]["failure_code"], "timeout");
+    }
+}
