@@ -105,12 +105,13 @@ prove-rust: build
 BENCH_DIR ?= $(TARGET)
 
 .PHONY: bench
-bench: ## questions about speed, each beside a bare loop: quarter of an hour
+bench: ## questions about speed, each beside a bare loop: twenty minutes
 	cargo build --release --locked --package agenttracer-tools --package agenttracer-benches
 	ask() { $(TARGET)/release/benches --binary $(TARGET)/release/agenttracer --dir $(BENCH_DIR) "$$@"; }
 	ask append
 	ask ingest
 	ask query
+	ask tools
 	cargo bench --locked --package agenttracer-benches
 
 .PHONY: clean

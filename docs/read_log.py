@@ -1,6 +1,8 @@
-"""Prints the records of a segment as JSON lines: a reader written from format.md alone, with nothing but Python.
+"""Prints the records of segments as JSON lines: a reader written from format.md alone.
 
-python3 docs/read_log.py DATA_DIR/log/*.seg
+python3 docs/read_log.py DATA_DIR/log/*.*seg
+
+It needs nothing but Python, and for rewritten segments zstd: of Python 3.14 or of the package `zstandard`.
 """
 
 from __future__ import annotations
@@ -9,12 +11,13 @@ import json
 import struct
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+T = TypeVar("T")
 BLOCK = 4096
 HEADER = struct.Struct("<4sIIIQqQQQIIIBBBB")
 STATUS = {1: "success", 2: "failure", 3: "partial", 4: "running"}
@@ -56,10 +59,18 @@ SIGNALS: list[tuple[str, str]] = [
     )
     for code in codes.split()
 ]
-TYPES = (
-    "run_started step_started step_ended failure_recorded decision_recorded signal_recorded heartbeat run_ended "
-    "run_abandoned run_erased"
-).split()
+TYPES = {
+    1: "run_started",
+    2: "step_started",
+    3: "step_ended",
+    4: "failure_recorded",
+    5: "decision_recorded",
+    6: "signal_recorded",
+    7: "heartbeat",
+    8: "run_ended",
+    9: "run_abandoned",
+    10: "run_erased",
+}
 
 
 def iso(micros: int) -> str:
@@ -105,7 +116,7 @@ class Bytes:
     def uuid(self) -> str:
         return str(UUID(bytes=self.take(16)))
 
-    def option(self, read: Any) -> Any:
+    def option(self, read: Callable[[], T]) -> T | None:
         return read() if self.u8() else None
 
     def value(self) -> Any:
@@ -137,31 +148,35 @@ class Bytes:
 def body(kind: int, at: Bytes, base: int) -> dict[str, Any]:
     """The fields of a record, in the order in which they lie there, under the names of the API."""
     if kind == 1:
-        run = {"agent_id": at.text(), "agent_version": at.text(), "environment": at.text()}
+        run: dict[str, Any] = {"agent_id": at.text(), "agent_version": at.text(), "environment": at.text()}
         run |= {"started_at": iso(base + at.signed()), "parent_run_id": at.option(at.uuid)}
         run |= {"parent_step_id": at.option(at.uuid), "session_id": at.option(at.text), "trace_id": at.option(at.text)}
         return run | {"metadata": at.metadata()}
     if kind in (2, 3):
-        step = {"step_id": at.uuid(), "seq": at.varint(), "step_type": STEP_TYPE[at.u8()]}
+        step: dict[str, Any] = {"step_id": at.uuid(), "seq": at.varint(), "step_type": STEP_TYPE[at.u8()]}
         step |= {"status": STEP_STATUS[at.u8()], "name": at.text(), "latency_ms": at.varint()}
         started = base + at.signed()
         step |= {"started_at": iso(started), "ended_at": iso(started + at.signed())}
         step |= {"error_code": at.option(at.text), "parent_step_id": at.option(at.uuid)}
         return step | {"attempt": at.option(at.varint), "retry_of": at.option(at.uuid), "metadata": at.metadata()}
     if kind == 4:
-        failure = {"failure_id": at.uuid(), "step_id": at.option(at.uuid), "failure_type": FAILURE_TYPE[at.u8()]}
+        failure: dict[str, Any] = {
+            "failure_id": at.uuid(),
+            "step_id": at.option(at.uuid),
+            "failure_type": FAILURE_TYPE[at.u8()],
+        }
         return failure | {"failure_code": at.text(), "message": at.text()}
     if kind == 5:
-        decision = {"decision_id": at.uuid(), "step_id": at.option(at.uuid)}
+        decision: dict[str, Any] = {"decision_id": at.uuid(), "step_id": at.option(at.uuid)}
         decision |= dict(zip(("decision_type", "reason_code"), REASONS[at.varint() - 1], strict=True))
         decision |= {"selected": at.text(), "confidence": at.option(at.f64), "candidates": at.texts()}
         return decision | {"metadata": at.metadata()}
     if kind == 6:
-        signal = {"signal_id": at.uuid(), "step_id": at.option(at.uuid)}
+        signal: dict[str, Any] = {"signal_id": at.uuid(), "step_id": at.option(at.uuid)}
         signal |= dict(zip(("signal_type", "signal_code"), SIGNALS[at.varint() - 1], strict=True))
         return signal | {"value": bool(at.u8()), "weight": at.option(at.f64), "metadata": at.metadata()}
     if kind == 8:
-        end = {"status": STATUS[at.u8()], "ended_at": at.option(lambda: iso(base + at.signed()))}
+        end: dict[str, Any] = {"status": STATUS[at.u8()], "ended_at": at.option(lambda: iso(base + at.signed()))}
         end |= {"removed_count": at.varint()}
         at.option(lambda: at.take(32))  # the content digest
         return end
@@ -180,17 +195,42 @@ def records(position: int, time: int, payload: bytes) -> Iterator[dict[str, Any]
         kind, version = record.u8(), record.u8()
         if version != 1:
             raise ValueError(f"schema version {version}")
-        line = {"run_id": run_id, "position": position, "time": iso(time), "type": TYPES[(kind & 0x7F) - 1]}
+        line = {"run_id": run_id, "position": position, "time": iso(time), "type": TYPES[kind & 0x7F]}
         if kind & 0x80:
             line["event_time"] = iso(base + record.signed())
         yield line | body(kind & 0x7F, record, base)
         position += 1
 
 
-def frames(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Position, time, kind and payload of each frame of a segment."""
+def decompress(payload: bytes, length: int) -> bytes:
+    """The content of a zstd frame, which has this length."""
+    try:
+        from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # since Python 3.14
+    except ImportError:
+        import zstandard
+
+        raw: bytes = zstandard.ZstdDecompressor().decompress(payload, max_output_size=length)
+    else:
+        raw = zstd.decompress(payload)
+    if len(raw) != length:
+        raise ValueError("a block has another length than its frame says")
+    return raw
+
+
+def block(position: int, time: int, raw: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """The batches of a block."""
+    at = Bytes(raw)
+    while at.at < len(raw):
+        position += at.varint()
+        count, distance, kind = at.varint(), at.signed(), at.u8()
+        yield position, time + distance, kind, at.slice()
+        position += count
+
+
+def batches(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Position, time, kind and payload of each batch of a segment."""
     magic, crc, version, features, log_id, _, first, _, _, generation = struct.unpack_from("<8sIIQ16sQQQQI", data)
-    if magic != b"ATRSEGM1" or crc != zlib.crc32(data[12:BLOCK]) or version != 1 or features:
+    if magic != b"ATRSEGM1" or crc != zlib.crc32(data[12:BLOCK]) or version != 1 or features & ~1:
         raise ValueError("no segment that this program can read")
     seed = zlib.crc32(log_id + struct.pack("<QI", first, generation))
     at, expected = BLOCK, first
@@ -206,9 +246,15 @@ def frames(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
         payload = data[at + HEADER.size : at + length]
         if zlib.crc32(payload) != payload_crc:
             raise ValueError(f"the payload at offset {at} is damaged")
-        if codec != 1 or packed != 0 or raw_length != len(payload):
-            raise ValueError(f"the frame at offset {at} needs a newer reader")
-        yield position, time, kind, payload
+        match kind, codec, packed:
+            case (1 | 4, 1, 0):
+                yield position, time, kind, payload
+            case (2, 1, 1):
+                yield from block(position, time, decompress(payload, raw_length))
+            case (3, 0, 0):
+                pass  # these positions are gone; the payload says why
+            case _:
+                raise ValueError(f"the frame at offset {at} needs a newer reader")
         expected = position + count
         at += (length + 7) // 8 * 8
     if any(data[at:]) and data[at : at + 8] != b"ATRFOOT1":
@@ -218,8 +264,8 @@ def frames(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 def main(files: list[str]) -> None:
     """Prints the records of all segments, in the order of their names."""
     for file in sorted(files, key=lambda file: Path(file).name):
-        for position, time, kind, payload in frames(Path(file).read_bytes()):
-            if kind == 1:
+        for position, time, kind, payload in batches(Path(file).read_bytes()):
+            if kind == 1:  # the others tell what was done to the log
                 for record in records(position, time, payload):
                     sys.stdout.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
 

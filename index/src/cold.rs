@@ -238,10 +238,15 @@ impl Document for ColdRun {
 /// One value of a document.
 #[derive(Clone, Copy, Debug)]
 pub enum Cell<'a> {
+    /// Text.
     Str(&'a str),
+    /// Bytes.
     Bytes(&'a [u8]),
+    /// A number that is not negative.
     U64(u64),
+    /// A number.
     I64(i64),
+    /// A truth value.
     Bool(bool),
 }
 

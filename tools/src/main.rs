@@ -4,8 +4,8 @@
 mod commands;
 mod data_dir;
 mod exit;
-mod export;
-mod import;
+mod exporter;
+mod importer;
 mod logging;
 mod output;
 mod progress;

@@ -189,7 +189,7 @@ async fn a_damaged_run_is_named_and_not_passed_over_in_silence() {
     bytes[at + 40] ^= 1;
     fs::write(&segment, bytes).unwrap();
 
-    let exported = export(&dir, "parquet", &out, &[]);
+    let exported = export(&dir, "ndjson", &out, &[]);
     assert_eq!(exported.status.code(), Some(1), "{}", stderr(&exported));
     assert!(stderr(&exported).contains(&format!("run {broken} at position")), "{}", stderr(&exported));
     let manifest = manifest(&out);

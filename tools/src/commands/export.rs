@@ -3,13 +3,12 @@ use std::path::PathBuf;
 use agenttracer_model::Timestamp;
 use agenttracer_query::filter_of;
 use agenttracer_server::{Config, Node};
-use agenttracer_storage::Log;
 use agenttracer_storage::disk::{Clock, SystemClock};
 use clap::Args;
 
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
-use crate::export::{Format, Manifest, OutDir, Runs, Sink, Unreadable};
+use crate::exporter::{Format, Manifest, OutDir, Runs, Sink, Unreadable};
 use crate::output;
 use crate::progress::Progress;
 
@@ -89,13 +88,16 @@ impl Export {
         runs.each(|run, batches| {
             done += 1;
             progress.set(done);
-            let what = match batches {
-                Ok(batches) if sink.add(batches)? => {
-                    manifest.runs += 1;
-                    return Ok(());
-                }
-                Ok(_) => "the log holds no start of it".to_owned(),
-                Err(what) => what,
+            let added = match batches {
+                Ok(batches) => match sink.add(batches)? {
+                    true => Ok(()),
+                    false => Err("the log holds no start of it".to_owned()),
+                },
+                Err(what) => Err(what),
+            };
+            let Err(what) = added else {
+                manifest.runs += 1;
+                return Ok(());
             };
             manifest.unreadable += 1;
             if manifest.unreadable_runs.len() < NAMED_UNREADABLE {

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::import::{Outcome, Rejection, Source, Target, import};
+use crate::importer::{Outcome, Rejection, Source, Target, import};
 use crate::output;
 use crate::progress::Progress;
 

@@ -3,12 +3,10 @@
 //! Memory is bounded whatever the size of the log: runs come in pages, are read from the log in chunks of bounded size,
 //! and go out through sinks that buffer at most a row group.
 
-mod columns;
 mod csv;
 mod files;
 mod lines;
 mod manifest;
-mod parquet;
 mod runs;
 mod tables;
 
@@ -21,14 +19,11 @@ pub(crate) use runs::{Runs, read_batches};
 
 use self::csv::CsvTable;
 use self::lines::Lines;
-use self::parquet::ParquetTable;
 use self::tables::{TABLES, TableWriter, each_row};
 
 /// How runs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// Typed columns, one file a kind
-    Parquet,
     /// One run a line, as it can be sent again
     Ndjson,
     /// One file a kind
@@ -38,7 +33,6 @@ pub(crate) enum Format {
 impl Format {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Parquet => "parquet",
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
         }
@@ -57,7 +51,6 @@ impl Sink {
         let tables: anyhow::Result<Vec<Box<dyn TableWriter>>> = match format {
             Format::Ndjson => return Ok(Self::Lines(Lines::new(dir)?)),
             Format::Csv => TABLES.iter().map(|table| Ok(Box::new(CsvTable::new(table, dir)?) as _)).collect(),
-            Format::Parquet => TABLES.iter().map(|table| Ok(Box::new(ParquetTable::new(table, dir)?) as _)).collect(),
         };
         Ok(Self::Tables(tables?))
     }

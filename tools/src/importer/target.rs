@@ -15,7 +15,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::data_dir::DataDir;
-use crate::export::{Line, MADE_BY_SERVER, read_batches};
+use crate::exporter::{Line, MADE_BY_SERVER, read_batches};
 
 const PATH: &str = "/v1/runs/batch";
 const NDJSON: &str = "application/x-ndjson";

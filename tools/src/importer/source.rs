@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::export::{MANIFEST, Manifest, sha256_of};
+use crate::exporter::{MANIFEST, Manifest, sha256_of};
 
 /// Lines that are sent together.
 const CHUNK_LINES: usize = 1000;
