@@ -12,8 +12,7 @@ from pathlib import Path
 
 TARGET = Path(__file__).parent / "agenttrace" / "_taxonomy.py"
 
-HEADER = '''"""The closed lists and those of the privacy rules. Generated from `model` by `generate_taxonomy.py`: do not
-edit."""
+HEADER = '''"""The closed lists and the privacy lists. Made from `model` by `generate_taxonomy.py`: do not edit."""
 
 from __future__ import annotations
 

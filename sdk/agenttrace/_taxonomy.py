@@ -1,4 +1,4 @@
-"""The closed lists and those of the privacy rules. Generated from `model` by `generate_taxonomy.py`: do not edit."""
+"""The closed lists and the privacy lists. Made from `model` by `generate_taxonomy.py`: do not edit."""
 
 from __future__ import annotations
 
