@@ -300,14 +300,16 @@ async fn control_characters_are_cleaned() {
 async fn numbers_that_json_cannot_hold_are_refused() {
     let server = TestServer::boot().await;
     let json = [("content-type", "application/json")];
+    // As text, because a JSON value could not hold these; the mark cannot be a part of a random id.
+    let with_number = |number: &str| {
+        let run = with(full_run(), "/steps/0/metadata/tokens_prompt", Some(json!("the number")));
+        run.to_string().replace("\"the number\"", number)
+    };
     for number in ["NaN", "Infinity", "-Infinity", "1e999", "18446744073709551616", "-9223372036854775809"] {
-        let text = full_run().to_string().replace("812", number);
-        assert!(text.contains(number));
-        server.post_bytes(text, &json).await.expect(422);
+        server.post_bytes(with_number(number), &json).await.expect(422);
     }
     for number in ["18446744073709551615", "-9223372036854775808", "0.1", "1e3", "-0.0"] {
-        let text = full_run().to_string().replace("812", number);
-        let stored = server.post_bytes(text, &json).await.expect(201).json();
+        let stored = server.post_bytes(with_number(number), &json).await.expect(201).json();
         let kept = stored["steps"][0]["metadata"]["tokens_prompt"].as_f64().unwrap();
         assert_eq!(kept, number.parse::<f64>().unwrap());
     }
