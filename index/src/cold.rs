@@ -8,6 +8,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use agenttracer_model::Position;
+use agenttracer_model::taxonomy::{ReasonCode, SignalCode, StepType};
 use tantivy::index::{IndexSettings, IndexSortByField, Order};
 use tantivy::query::{Query, RangeQuery};
 use tantivy::schema::document::{
@@ -21,11 +22,12 @@ use tantivy::store::Compressor;
 use tantivy::{DocAddress, DocSet, Searcher, TERMINATED, Term};
 use uuid::Uuid;
 
+use crate::metadata_keys::MetadataKeys;
 use crate::walk::run_key;
-use crate::{IndexError, RunSummary, stored};
+use crate::{Fact, IndexError, RunSummary, stored};
 
 /// The version of everything that is derived and kept in `index/`. Another one on disk means a rebuild.
-pub(crate) const SCHEMA_VERSION: u32 = 3;
+pub(crate) const SCHEMA_VERSION: u32 = 4;
 
 /// The status of a live run whose start has not come. No wire name of a status is this, so no filter finds it.
 pub const UNSTARTED: &str = "unstarted";
@@ -43,16 +45,41 @@ pub struct Fields {
     pub environment: Field,
     /// Text (the wire name, or [`UNSTARTED`]), raw, indexed and fast.
     pub status: Field,
-    /// Text (the wire names), raw, indexed and fast, one value a failure.
+    /// Text (the wire names), raw, indexed.
     pub failure_type: Field,
-    /// Text, raw, indexed and fast, one value a failure.
+    /// Text, raw, indexed.
     pub failure_code: Field,
-    /// Text, raw, indexed and fast, the distinct names of the steps.
+    /// Text, raw, indexed: the distinct names of the steps.
     pub step_name: Field,
-    /// Text `type/code`, fast only, one value a failure, repeats kept: statistics count every failure.
-    pub failure: Field,
-    /// Bool, indexed and fast.
+    /// Text (the wire names), raw, indexed: the distinct types of the steps.
+    pub step_type: Field,
+    /// Text `type/code`, raw, indexed: why decisions were made.
+    pub reason: Field,
+    /// Text `type/code/true` or `../false`, raw, indexed and fast, one value a signal, repeats kept.
+    pub signal: Field,
+    /// Text, raw, indexed.
+    pub session_id: Field,
+    /// 16 bytes, indexed.
+    pub parent_run_id: Field,
+    /// Text `key NUL value`, raw, indexed and fast: the facts of the run and of its steps, each once; without those of
+    /// keys that have too many values.
+    pub fact: Field,
+    /// Bool, indexed.
     pub has_retries: Field,
+    /// u64, indexed and fast; absent when the run has no failure.
+    pub failure_cluster: Field,
+    /// Text `type/code`, fast, one value a failure, repeats kept: statistics count every failure.
+    pub failure: Field,
+    /// Text `type/name`, fast: the distinct steps.
+    pub step: Field,
+    /// u64, fast: of each value of `step`, the sum of the latencies.
+    pub step_ms: Field,
+    /// u64, fast: of each value of `step`, how many steps.
+    pub step_times: Field,
+    /// Text `type/code/selected`, fast, one value a decision, repeats kept.
+    pub decision: Field,
+    /// u64, fast: of each value of `decision`, in which tenth the confidence lies.
+    pub confidence: Field,
     /// i64, fast: microseconds since the epoch. The index is sorted by it, descending.
     pub started_at: Field,
     /// u64, fast; absent when the run has no `ended_at`.
@@ -71,8 +98,20 @@ pub struct Fields {
     pub steps_respond: Field,
     /// u64, fast: how many steps of type other.
     pub steps_other: Field,
+    /// u64, fast: how many steps.
+    pub step_count: Field,
+    /// u64, fast: how many steps are a second or later attempt.
+    pub retry_count: Field,
     /// u64, fast: the sum of the steps' latencies.
     pub step_latency_ms: Field,
+    /// u64, fast: idle between steps.
+    pub idle_ms: Field,
+    /// u64, fast: how much steps overlap.
+    pub overlap_ms: Field,
+    /// u64, fast: the latencies of all attempts but the last.
+    pub retry_waste_ms: Field,
+    /// u64, fast: the length of the critical path.
+    pub critical_path_ms: Field,
     /// Stored only: the encoded [`RunSummary`].
     pub summary: Field,
 }
@@ -94,6 +133,11 @@ pub fn schema() -> (Schema, Fields) {
     let keyword = |schema: &mut SchemaBuilder, name: &str| {
         schema.add_text_field(name, TextOptions::default().set_indexing_options(exact.clone()).set_fast("raw"))
     };
+    let indexed = |schema: &mut SchemaBuilder, name: &str| {
+        schema.add_text_field(name, TextOptions::default().set_indexing_options(exact.clone()))
+    };
+    let fast =
+        |schema: &mut SchemaBuilder, name: &str| schema.add_text_field(name, TextOptions::default().set_fast("raw"));
     let number =
         |schema: &mut SchemaBuilder, name: &str| schema.add_u64_field(name, NumericOptions::default().set_fast());
     let mut schema = Schema::builder();
@@ -103,11 +147,23 @@ pub fn schema() -> (Schema, Fields) {
         agent_version: keyword(&mut schema, "agent_version"),
         environment: keyword(&mut schema, "environment"),
         status: keyword(&mut schema, "status"),
-        failure_type: keyword(&mut schema, "failure_type"),
-        failure_code: keyword(&mut schema, "failure_code"),
-        step_name: keyword(&mut schema, "step_name"),
-        failure: schema.add_text_field("failure", TextOptions::default().set_fast("raw")),
-        has_retries: schema.add_bool_field("has_retries", NumericOptions::default().set_indexed().set_fast()),
+        failure_type: indexed(&mut schema, "failure_type"),
+        failure_code: indexed(&mut schema, "failure_code"),
+        step_name: indexed(&mut schema, "step_name"),
+        step_type: indexed(&mut schema, "step_type"),
+        reason: indexed(&mut schema, "reason"),
+        signal: keyword(&mut schema, "signal"),
+        session_id: indexed(&mut schema, "session_id"),
+        parent_run_id: schema.add_bytes_field("parent_run_id", BytesOptions::default().set_indexed()),
+        fact: keyword(&mut schema, "fact"),
+        has_retries: schema.add_bool_field("has_retries", NumericOptions::default().set_indexed()),
+        failure_cluster: schema.add_u64_field("failure_cluster", NumericOptions::default().set_indexed().set_fast()),
+        failure: fast(&mut schema, "failure"),
+        step: fast(&mut schema, "step"),
+        step_ms: number(&mut schema, "step_ms"),
+        step_times: number(&mut schema, "step_times"),
+        decision: fast(&mut schema, "decision"),
+        confidence: number(&mut schema, "confidence"),
         started_at: schema.add_i64_field("started_at", NumericOptions::default().set_fast()),
         duration_ms: number(&mut schema, "duration_ms"),
         position: number(&mut schema, "position"),
@@ -117,7 +173,13 @@ pub fn schema() -> (Schema, Fields) {
         steps_tool: number(&mut schema, "steps_tool"),
         steps_respond: number(&mut schema, "steps_respond"),
         steps_other: number(&mut schema, "steps_other"),
+        step_count: number(&mut schema, "step_count"),
+        retry_count: number(&mut schema, "retry_count"),
         step_latency_ms: number(&mut schema, "step_latency_ms"),
+        idle_ms: number(&mut schema, "idle_ms"),
+        overlap_ms: number(&mut schema, "overlap_ms"),
+        retry_waste_ms: number(&mut schema, "retry_waste_ms"),
+        critical_path_ms: number(&mut schema, "critical_path_ms"),
         summary: schema.add_bytes_field("summary", BytesOptions::default().set_stored()),
     };
     (schema.build(), fields)
@@ -175,20 +237,75 @@ pub(crate) fn summary(searcher: &Searcher, address: DocAddress) -> Result<RunSum
 pub(crate) struct ColdRun {
     fields: Fields,
     run: Arc<RunSummary>,
-    failures: Vec<String>,
+    texts: Texts,
     stored: Vec<u8>,
 }
 
+/// Values that stand nowhere in the summary as they go into the index.
+struct Texts {
+    failures: Vec<String>,
+    steps: Vec<String>,
+    /// With the tenth of the confidence and how many there are.
+    decisions: Vec<(String, u64, u32)>,
+    reasons: Vec<String>,
+    /// With how many there are.
+    signals: Vec<(String, u32)>,
+    facts: Vec<String>,
+}
+
 impl ColdRun {
-    pub(crate) fn new(fields: Fields, run: Arc<RunSummary>) -> Self {
-        let failures = run
-            .failures
-            .iter()
-            .map(|failure| format!("{}/{}", failure.failure_type.as_str(), failure.failure_code))
-            .collect();
+    /// The document of a run; `keys` says which metadata goes into it.
+    pub(crate) fn new(fields: Fields, run: Arc<RunSummary>, keys: &MetadataKeys) -> Self {
         let stored = stored::encode(&run);
-        Self { fields, run, failures, stored }
+        let texts = Texts::of(&run, keys);
+        Self { fields, run, texts, stored }
     }
+}
+
+impl Texts {
+    fn of(run: &RunSummary, keys: &MetadataKeys) -> Self {
+        let mut facts: Vec<_> = run
+            .facts()
+            .filter(|(key, _)| keys.is_indexed(key))
+            .map(|(key, value)| Fact::text(key, &value))
+            .filter(|fact| fact.len() <= MAX_TERM_BYTES)
+            .collect();
+        facts.sort_unstable();
+        facts.dedup();
+        let decisions: Vec<_> = run
+            .decisions
+            .iter()
+            .map(|made| {
+                let text = format!("{}/{}", reason_text(made.reason), made.selected);
+                (text, made.confidence.index() as u64, made.count)
+            })
+            .collect();
+        Self {
+            failures: run.failures.iter().map(|f| format!("{}/{}", f.failure_type.as_str(), f.failure_code)).collect(),
+            steps: run.steps.iter().map(|step| format!("{}/{}", step.step_type.as_str(), step.name)).collect(),
+            decisions,
+            reasons: {
+                let mut reasons: Vec<_> = run.decisions.iter().map(|made| reason_text(made.reason)).collect();
+                reasons.dedup();
+                reasons
+            },
+            signals: run.signals.iter().map(|s| (signal_text(s.code, s.value), s.count)).collect(),
+            facts,
+        }
+    }
+}
+
+/// The longest term: one byte less than a page of tantivy's writer takes. No fact comes near it.
+const MAX_TERM_BYTES: usize = 60_000;
+
+/// How the index writes a reason.
+pub(crate) fn reason_text(reason: ReasonCode) -> String {
+    format!("{}/{}", reason.decision_type().as_str(), reason.as_str())
+}
+
+/// How the index writes a signal.
+pub(crate) fn signal_text(code: SignalCode, value: bool) -> String {
+    format!("{}/{}/{value}", code.signal_type().as_str(), code.as_str())
 }
 
 impl Document for ColdRun {
@@ -197,8 +314,9 @@ impl Document for ColdRun {
 
     // In the order of the fields, so that tantivy's sort by field finds nothing to do.
     fn iter_fields_and_values(&self) -> Self::FieldsValuesIter<'_> {
-        let (fields, run) = (&self.fields, &*self.run);
-        let mut cells = Vec::with_capacity(16 + run.step_names.len() + 3 * run.failures.len());
+        let (fields, run, texts) = (&self.fields, &*self.run, &self.texts);
+        let mut cells = Vec::with_capacity(48 + 4 * run.steps.len() + 3 * run.failures.len());
+        let number = |field: Field, value: u64| (field, Cell::U64(value));
         cells.push((fields.run_id, Cell::Bytes(run.run_id.as_bytes())));
         cells.push((fields.agent_id, Cell::Str(&run.agent_id)));
         cells.push((fields.agent_version, Cell::Str(&run.agent_version)));
@@ -206,17 +324,43 @@ impl Document for ColdRun {
         cells.push((fields.status, Cell::Str(if run.started { run.status.as_str() } else { UNSTARTED })));
         cells.extend(run.failures.iter().map(|f| (fields.failure_type, Cell::Str(f.failure_type.as_str()))));
         cells.extend(run.failures.iter().map(|f| (fields.failure_code, Cell::Str(&f.failure_code))));
-        cells.extend(run.step_names.iter().map(|name| (fields.step_name, Cell::Str(name))));
-        cells.extend(self.failures.iter().map(|text| (fields.failure, Cell::Str(text))));
-        cells.push((fields.has_retries, Cell::Bool(run.retry_count > 0)));
-        cells.push((fields.started_at, Cell::I64(run.started_at.as_micros())));
-        cells.extend(run.duration_ms.map(|ms| (fields.duration_ms, Cell::U64(ms))));
-        cells.push((fields.position, Cell::U64(run.position().get())));
-        cells.push((fields.run_key, Cell::U64(run_key(run.run_id))));
-        for (field, count) in fields.steps_by_type().into_iter().zip(run.steps_by_type) {
-            cells.push((field, Cell::U64(u64::from(count))));
+        cells.extend(run.step_names().map(|name| (fields.step_name, Cell::Str(name))));
+        let steps_by_type = run.steps_by_type();
+        let types = StepType::ALL.iter().zip(steps_by_type).filter(|(_, count)| *count > 0);
+        cells.extend(types.map(|(step_type, _)| (fields.step_type, Cell::Str(step_type.as_str()))));
+        cells.extend(texts.reasons.iter().map(|text| (fields.reason, Cell::Str(text))));
+        for (text, count) in &texts.signals {
+            cells.extend(std::iter::repeat_n((fields.signal, Cell::Str(text)), *count as usize));
         }
-        cells.push((fields.step_latency_ms, Cell::U64(run.step_latency_ms)));
+        cells.extend(run.session_id.as_deref().map(|text| (fields.session_id, Cell::Str(text))));
+        cells.extend(run.parent_run_id.as_ref().map(|id| (fields.parent_run_id, Cell::Bytes(id.as_bytes()))));
+        cells.extend(texts.facts.iter().map(|text| (fields.fact, Cell::Str(text))));
+        cells.push((fields.has_retries, Cell::Bool(run.retry_count > 0)));
+        cells.extend(run.failure_cluster.map(|cluster| number(fields.failure_cluster, cluster)));
+        cells.extend(texts.failures.iter().map(|text| (fields.failure, Cell::Str(text))));
+        cells.extend(texts.steps.iter().map(|text| (fields.step, Cell::Str(text))));
+        cells.extend(run.steps.iter().map(|step| number(fields.step_ms, step.latency_ms)));
+        cells.extend(run.steps.iter().map(|step| number(fields.step_times, step.count.into())));
+        for (text, _, count) in &texts.decisions {
+            cells.extend(std::iter::repeat_n((fields.decision, Cell::Str(text)), *count as usize));
+        }
+        for (_, tenth, count) in &texts.decisions {
+            cells.extend(std::iter::repeat_n(number(fields.confidence, *tenth), *count as usize));
+        }
+        cells.push((fields.started_at, Cell::I64(run.started_at.as_micros())));
+        cells.extend(run.duration_ms.map(|ms| number(fields.duration_ms, ms)));
+        cells.push(number(fields.position, run.position().get()));
+        cells.push(number(fields.run_key, run_key(run.run_id)));
+        for (field, count) in fields.steps_by_type().into_iter().zip(steps_by_type) {
+            cells.push(number(field, u64::from(count)));
+        }
+        cells.push(number(fields.step_count, run.step_count().into()));
+        cells.push(number(fields.retry_count, run.retry_count.into()));
+        cells.push(number(fields.step_latency_ms, run.step_latency_ms()));
+        cells.push(number(fields.idle_ms, run.timing.idle_ms));
+        cells.push(number(fields.overlap_ms, run.timing.overlap_ms));
+        cells.push(number(fields.retry_waste_ms, run.timing.retry_waste_ms));
+        cells.push(number(fields.critical_path_ms, run.timing.critical_path_ms));
         cells.push((fields.summary, Cell::Bytes(&self.stored)));
         cells.into_iter()
     }
@@ -291,7 +435,7 @@ mod tests {
             })
             .collect();
         for run in &runs {
-            writer.add_document(ColdRun::new(fields, Arc::clone(run))).unwrap();
+            writer.add_document(ColdRun::new(fields, Arc::clone(run), &MetadataKeys::default())).unwrap();
         }
         writer.commit().unwrap();
         let searcher = index.reader().unwrap().searcher();

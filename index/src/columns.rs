@@ -19,12 +19,11 @@ pub(crate) struct Columns {
     docs: DocId,
     started_at: Arc<dyn ColumnValues<i64>>,
     numbers: [OnceLock<Column<u64>>; Number::COUNT],
-    status: OnceLock<StrColumn>,
-    failure: OnceLock<StrColumn>,
+    texts: [OnceLock<StrColumn>; Text::COUNT],
 }
 
 /// A fast field of whole numbers.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Number {
     DurationMs,
     Position,
@@ -35,10 +34,60 @@ pub(crate) enum Number {
     StepsTool,
     StepsRespond,
     StepsOther,
+    StepCount,
+    RetryCount,
+    IdleMs,
+    OverlapMs,
+    RetryWasteMs,
+    CriticalPathMs,
+    FailureCluster,
+    /// Of each value of [`Text::Step`].
+    StepMs,
+    /// Of each value of [`Text::Step`].
+    StepTimes,
+    /// Of each value of [`Text::Decision`].
+    Confidence,
+}
+
+/// A fast field of texts.
+#[derive(Clone, Copy)]
+pub(crate) enum Text {
+    AgentId,
+    AgentVersion,
+    Environment,
+    Status,
+    /// `type/code`, for each failure.
+    Failure,
+    /// `type/name`, for each different step.
+    Step,
+    /// `type/code/selected`, for each decision.
+    Decision,
+    /// `type/code/value`, for each signal.
+    Signal,
+    /// `key NUL value`.
+    Fact,
+}
+
+impl Text {
+    const COUNT: usize = 9;
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::AgentId => "agent_id",
+            Self::AgentVersion => "agent_version",
+            Self::Environment => "environment",
+            Self::Status => "status",
+            Self::Failure => "failure",
+            Self::Step => "step",
+            Self::Decision => "decision",
+            Self::Signal => "signal",
+            Self::Fact => "fact",
+        }
+    }
 }
 
 impl Number {
-    const COUNT: usize = 9;
+    const COUNT: usize = 19;
 
     /// Steps by type, in the order of `StepType::ALL`.
     pub(crate) const STEPS_BY_TYPE: [Self; 5] =
@@ -55,6 +104,16 @@ impl Number {
             Self::StepsTool => "steps_tool",
             Self::StepsRespond => "steps_respond",
             Self::StepsOther => "steps_other",
+            Self::StepCount => "step_count",
+            Self::RetryCount => "retry_count",
+            Self::IdleMs => "idle_ms",
+            Self::OverlapMs => "overlap_ms",
+            Self::RetryWasteMs => "retry_waste_ms",
+            Self::CriticalPathMs => "critical_path_ms",
+            Self::FailureCluster => "failure_cluster",
+            Self::StepMs => "step_ms",
+            Self::StepTimes => "step_times",
+            Self::Confidence => "confidence",
         }
     }
 }
@@ -86,8 +145,7 @@ impl Columns {
             docs,
             started_at: started_at.values,
             numbers: Default::default(),
-            status: OnceLock::new(),
-            failure: OnceLock::new(),
+            texts: Default::default(),
         })
     }
 
@@ -104,19 +162,10 @@ impl Columns {
         })
     }
 
-    /// The status of each run.
-    pub(crate) fn status(&self) -> Result<&StrColumn, IndexError> {
-        self.text(&self.status, "status")
-    }
-
-    /// The failures of each run, as `type/code`.
-    pub(crate) fn failure(&self) -> Result<&StrColumn, IndexError> {
-        self.text(&self.failure, "failure")
-    }
-
-    fn text<'a>(&'a self, cell: &'a OnceLock<StrColumn>, name: &str) -> Result<&'a StrColumn, IndexError> {
-        opened(cell, || {
-            let column = self.fast.str(name).map_err(unreadable)?;
+    /// A column of texts; empty where no document of the segment has one.
+    pub(crate) fn text(&self, text: Text) -> Result<&StrColumn, IndexError> {
+        opened(&self.texts[text as usize], || {
+            let column = self.fast.str(text.name()).map_err(unreadable)?;
             Ok(column.unwrap_or_else(|| StrColumn::wrap(tantivy::columnar::BytesColumn::empty(self.docs))))
         })
     }

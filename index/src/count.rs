@@ -41,7 +41,7 @@ impl Plan<'_> {
         let mut block = Vec::new();
         for segment in to_scan {
             let Some(mut matching) = segment.matching()? else { continue };
-            while matching.next_block(BLOCK, &mut block) {
+            while matching.next_block(BLOCK, &mut block)? {
                 known += block.len() as u64;
                 if known > limit {
                     return Ok(Count::AtLeast(limit));

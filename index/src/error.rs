@@ -34,6 +34,21 @@ pub enum IndexError {
     /// A commit failed; it is tried again.
     #[error("committing the index: {0}")]
     Commit(String),
+    /// A filter asks for a metadata key that has too many different values to be indexed.
+    #[error("metadata key {key} is not indexed: it has too many different values")]
+    NotIndexed {
+        /// The key.
+        key: String,
+    },
+    /// An answer would hold too many different values; says of what.
+    #[error("too many different {what}")]
+    TooMany {
+        /// The values.
+        what: &'static str,
+    },
+    /// Nobody waits for the answer any more.
+    #[error("the question was given up")]
+    GivenUp,
     /// A thread of the index has died of a fault of this program.
     #[error("the index has stopped: {0}")]
     Stopped(String),

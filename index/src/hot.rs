@@ -117,7 +117,10 @@ fn tag(hash: u64) -> u32 {
 pub(crate) fn memory_bytes(run: &RunSummary) -> u64 {
     // The entry and its share of the table stand for the chunk.
     let fixed = size_of::<RunSummary>() + size_of::<OnceLock<Entry>>() + 2 * size_of::<AtomicU32>() + 16;
-    let lists = run.step_names.capacity() * size_of::<Arc<str>>()
+    let lists = run.steps.capacity() * size_of::<crate::StepSummary>()
+        + run.decisions.capacity() * size_of::<crate::DecisionSummary>()
+        + run.signals.capacity() * size_of::<crate::SignalSummary>()
+        + run.step_facts.capacity() * size_of::<Arc<str>>()
         + run.failures.capacity() * size_of::<crate::FailureSummary>()
         + run.batches.capacity() * size_of::<agenttracer_model::Position>();
     let own_texts = run.session_id.as_ref().map_or(0, |text| text.len() + 16)

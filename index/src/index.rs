@@ -432,7 +432,8 @@ fn open_parts(
     }
     let searcher = opened.reader.searcher();
     let ids = searcher.segment_readers().iter().map(|segment| u64::from(segment.max_doc())).sum();
-    let projection = Arc::new(Projection::new(searcher.clone(), opened.fields, next, ids, options)?);
+    let projection =
+        Arc::new(Projection::new(searcher.clone(), opened.fields, next, ids, opened.keys.clone(), options)?);
     fill_run_ids(projection.lock().run_ids(), searcher, opened.fields, ids)?;
     let indexer = Indexer::new(Arc::clone(&projection), store, Arc::clone(log), clock, opened, merges);
     Ok((projection, indexer))

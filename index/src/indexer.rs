@@ -12,6 +12,7 @@ use tantivy::{IndexReader, IndexWriter};
 use crate::IndexError;
 use crate::checkpoint::Checkpoint;
 use crate::cold::{self, ColdRun};
+use crate::metadata_keys::MetadataKeys;
 use crate::projection::{Frozen, Projection, Wake};
 use crate::store::{Opened, Store};
 
@@ -180,10 +181,12 @@ impl Indexer {
     fn commit(&mut self, frozen: &Frozen) -> Result<(), IndexError> {
         self.make_durable(frozen.position)?;
         let retries = self.retry_at.is_some();
-        let (checkpoint, closing, expiring, expired) = {
+        let (checkpoint, keys, closing, expiring, expired) = {
             let inner = self.projection.lock();
             let covered = inner.held_at.map_or(frozen.position, |held| held.min(frozen.position));
-            (Checkpoint::at(self.log.id(), covered), inner.closing, inner.expiring, inner.expired)
+            // What the documents of this commit leave out is what the checkpoint says that they do.
+            let keys = Arc::clone(inner.metadata_keys());
+            (Checkpoint::at(self.log.id(), covered, &keys), keys, inner.closing, inner.expiring, inner.expired)
         };
         let writer = match &mut self.writer {
             Some(writer) => writer,
@@ -204,7 +207,7 @@ impl Indexer {
             false => Ok(()),
         };
         letting_go
-            .and_then(|()| add(writer, &self.fields, frozen, retries, expiring))
+            .and_then(|()| add(writer, &self.fields, &keys, frozen, retries, expiring))
             .and_then(|()| {
                 let mut prepared = writer.prepare_commit()?;
                 prepared.set_payload(&checkpoint.to_string());
@@ -249,6 +252,7 @@ impl Indexer {
 fn add(
     writer: &IndexWriter<ColdRun>,
     fields: &cold::Fields,
+    keys: &MetadataKeys,
     frozen: &Frozen,
     again: bool,
     expiring: Position,
@@ -259,7 +263,7 @@ fn add(
             operations.push(UserOperation::Delete(cold::run_term(fields, entry.run.run_id)));
         }
         if entry.run.position() >= expiring {
-            operations.push(UserOperation::Add(ColdRun::new(*fields, Arc::clone(&entry.run))));
+            operations.push(UserOperation::Add(ColdRun::new(*fields, Arc::clone(&entry.run), keys)));
         }
         if operations.len() >= OPERATIONS {
             writer.run(operations.drain(..))?;

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use agenttracer_model::attempts::{AttemptInput, attempts, metadata_attempt, tells_of_failure};
-use agenttracer_model::taxonomy::{FailureType, RunStatus, StepStatus, StepType, Tone};
+use agenttracer_model::failure_path::{FailurePath, PathFailure, PathStep};
+use agenttracer_model::taxonomy::{FailureType, ReasonCode, RunStatus, SignalCode, StepStatus, StepType};
+use agenttracer_model::timing::{TimedStep, Timing};
 use agenttracer_model::{
     ABANDONED_CODE, Event, EventKey, EventMark, EventVersion, Position, RunBatch, RunEnded, RunStarted, Step,
     Timestamp, abandoned_failure_id,
@@ -18,7 +20,9 @@ use agenttracer_storage::{Log, ReadError, record};
 use uuid::Uuid;
 
 use crate::names::Names;
-use crate::{FailureSummary, IndexError, RunSummary};
+use crate::{
+    DecisionSummary, Fact as RunFact, FailureSummary, IndexError, RunSummary, SignalSummary, StepSummary, Tenth,
+};
 
 /// Up to so many steps, the retries of a run are counted while it goes on. It takes all its steps to count them, so
 /// those of a longer run are counted when it is over.
@@ -47,17 +51,20 @@ pub(crate) struct LiveRun {
     steps: Steps,
     /// By time and id, as the view shows them.
     failures: BTreeMap<(Timestamp, Uuid), FailureSummary>,
-    decisions: u32,
-    signals: u32,
-    attention: u32,
+    /// How many of each tag of a reason, thing selected and tenth of the confidence.
+    decisions: BTreeMap<(u16, Arc<str>, Tenth), u32>,
+    /// How many of each tag of a code and value.
+    signals: BTreeMap<(u16, bool), u32>,
 }
 
 /// Sums over the steps.
 #[derive(Default)]
 struct Steps {
-    by_type: [u32; 5],
-    latency_ms: u128,
-    names: BTreeMap<Arc<str>, u32>,
+    count: u64,
+    /// How many steps of a name and type, and the sum of their latencies.
+    by_name: BTreeMap<(Arc<str>, StepType), (u32, u128)>,
+    /// How many steps have each fact.
+    facts: BTreeMap<(&'static str, Arc<str>), u32>,
 }
 
 /// The winner among the events of one key.
@@ -71,9 +78,10 @@ enum What {
     Start(Box<RunStarted>),
     Step(Box<StepFact>),
     Failure { step_id: Option<Uuid>, kind: FailureType, code: Arc<str> },
-    Decision,
-    Signal { step_id: Option<Uuid>, attention: bool, tells_of_failure: bool },
+    Decision { tag: u16, selected: Arc<str>, confidence: Tenth },
+    Signal { step_id: Option<Uuid>, tag: u16, value: bool, tells_of_failure: bool },
     End(RunEnded),
+    Nothing,
 }
 
 /// What is asked of a step.
@@ -89,6 +97,8 @@ struct StepFact {
     attempt: Option<u32>,
     retry_of: Option<Uuid>,
     metadata_attempt: Option<u64>,
+    /// Those that are facts of the run, too.
+    facts: Vec<(&'static str, Arc<str>)>,
 }
 
 /// What a live run holds already: the bounds of ingest ask for it.
@@ -119,9 +129,8 @@ impl LiveRun {
             removed: 0,
             steps: Steps::default(),
             failures: BTreeMap::new(),
-            decisions: 0,
-            signals: 0,
-            attention: 0,
+            decisions: BTreeMap::new(),
+            signals: BTreeMap::new(),
         }
     }
 
@@ -201,14 +210,18 @@ impl LiveRun {
                     let failure = FailureSummary { failure_type: *kind, failure_code: Arc::clone(code) };
                     self.failures.insert((version.time, *id), failure);
                 }
-                (_, What::Decision) => self.decisions += u32::from(!self.facts.contains_key(&key)),
-                (_, What::Signal { attention, .. }) => {
-                    match self.facts.get(&key) {
-                        Some(Fact { what: What::Signal { attention: true, .. }, .. }) => self.attention -= 1,
-                        Some(_) => {}
-                        None => self.signals += 1,
+                (_, What::Decision { tag, selected, confidence }) => {
+                    if let Some(Fact { what: What::Decision { tag, selected, confidence }, .. }) = self.facts.get(&key)
+                    {
+                        take_one(&mut self.decisions, &(*tag, Arc::clone(selected), *confidence));
                     }
-                    self.attention += u32::from(*attention);
+                    *self.decisions.entry((*tag, Arc::clone(selected), *confidence)).or_default() += 1;
+                }
+                (_, What::Signal { tag, value, .. }) => {
+                    if let Some(Fact { what: What::Signal { tag, value, .. }, .. }) = self.facts.get(&key) {
+                        take_one(&mut self.signals, &(*tag, *value));
+                    }
+                    *self.signals.entry((*tag, *value)).or_default() += 1;
                 }
                 _ => {}
             }
@@ -271,6 +284,8 @@ impl LiveRun {
             let failure_code = names.share(ABANDONED_CODE);
             failures.insert(at, FailureSummary { failure_type: FailureType::Orchestration, failure_code });
         }
+        let summarised =
+            start.and_then(|start| self.of_all_steps(&start.agent_id, status, is_abandoned)).unwrap_or_default();
         let removed = self.removed + ended.map_or(0, |(ended, _)| u64::from(ended.removed_count));
         let shared = |text: &Option<String>| text.as_deref().map(Arc::from);
         RunSummary {
@@ -291,24 +306,30 @@ impl LiveRun {
             trace_id: start.and_then(|start| shared(&start.trace_id)),
             metadata: start.map(|start| start.metadata.clone()).unwrap_or_default(),
             removed_count: u32::try_from(removed).unwrap_or(u32::MAX),
-            steps_by_type: self.steps.by_type,
-            step_latency_ms: u64::try_from(self.steps.latency_ms).unwrap_or(u64::MAX),
-            retry_count: self.retry_count(status != RunStatus::Running),
-            step_names: self.steps.names.keys().cloned().collect(),
+            retry_count: summarised.retry_count,
+            steps: self.steps.summaries(),
+            timing: summarised.timing,
             failures,
-            decision_count: self.decisions,
-            signal_count: self.signals,
-            attention_count: self.attention,
+            failure_cluster: summarised.failure_cluster,
+            decisions: self.decision_summaries(),
+            signals: self.signal_summaries(),
+            step_facts: self
+                .steps
+                .facts
+                .keys()
+                .take(RunFact::MAX_OF_STEPS)
+                .map(|(key, value)| names.share(&RunFact::text(key, value)))
+                .collect(),
             digest: None,
             batches: self.batches.clone(),
         }
     }
 
-    /// How many steps are a second or later attempt, with settled references when the run `is_over`.
-    fn retry_count(&self, is_over: bool) -> u32 {
-        let count: u64 = self.steps.by_type.iter().map(|count| u64::from(*count)).sum();
-        if !is_over && count > COUNTED_WHILE_RUNNING as u64 {
-            return 0;
+    /// What takes all steps to tell, with settled references when the run is over; `None` while a long run goes on.
+    fn of_all_steps(&self, agent_id: &str, status: RunStatus, is_abandoned: bool) -> Option<OfAllSteps> {
+        let is_over = status != RunStatus::Running;
+        if !is_over && self.steps.count > COUNTED_WHILE_RUNNING as u64 {
+            return None;
         }
         let steps: HashMap<Uuid, &StepFact> = self
             .facts
@@ -346,26 +367,136 @@ impl LiveRun {
                 metadata_attempt: step.metadata_attempt,
             })
             .collect();
-        attempts(&inputs).iter().filter(|attempt| attempt.attempt > 1).count() as u32
+        let attempts = attempts(&inputs);
+        let timed: Vec<_> = inputs
+            .iter()
+            .zip(&attempts)
+            .map(|(input, attempt)| TimedStep {
+                step_id: input.step_id,
+                parent: input.parent,
+                seq: input.seq,
+                started_at: input.started_at,
+                ended_at: input.ended_at,
+                latency_ms: steps[&input.step_id].latency_ms,
+                attempt: attempt.attempt,
+                retry_group: attempt.retry_group,
+            })
+            .collect();
+        Some(OfAllSteps {
+            retry_count: attempts.iter().filter(|attempt| attempt.attempt > 1).count() as u32,
+            timing: Timing::of(&timed),
+            failure_cluster: self.failure_cluster(agent_id, status, is_abandoned, &inputs),
+        })
+    }
+
+    fn failure_cluster(
+        &self,
+        agent_id: &str,
+        status: RunStatus,
+        is_abandoned: bool,
+        inputs: &[AttemptInput<'_>],
+    ) -> Option<u64> {
+        if self.failures.is_empty() && status != RunStatus::Failure {
+            return None;
+        }
+        let steps: Vec<_> = inputs
+            .iter()
+            .map(|step| PathStep {
+                step_id: step.step_id,
+                seq: step.seq,
+                started_at: step.started_at,
+                step_type: step.step_type,
+                name: step.name,
+                status: step.status,
+            })
+            .collect();
+        let mut failures: Vec<_> = self
+            .failures
+            .keys()
+            .filter_map(|(_, id)| match &self.facts.get(&EventKey::Failure(*id))?.what {
+                What::Failure { step_id, kind, code } => {
+                    Some(PathFailure { step_id: *step_id, failure_type: *kind, failure_code: code })
+                }
+                _ => None,
+            })
+            .collect();
+        if is_abandoned {
+            let at = self.failures.range(..(self.abandoned_at, abandoned_failure_id(self.run_id))).count();
+            let given_up =
+                PathFailure { step_id: None, failure_type: FailureType::Orchestration, failure_code: ABANDONED_CODE };
+            failures.insert(at.min(failures.len()), given_up);
+        }
+        Some(FailurePath::of(status, &steps, &failures)?.signature(agent_id))
+    }
+
+    fn decision_summaries(&self) -> Vec<DecisionSummary> {
+        let decisions = self.decisions.iter().filter_map(|((tag, selected, confidence), count)| {
+            let reason = ReasonCode::from_tag(*tag)?;
+            Some(DecisionSummary { reason, selected: Arc::clone(selected), confidence: *confidence, count: *count })
+        });
+        decisions.collect()
+    }
+
+    fn signal_summaries(&self) -> Vec<SignalSummary> {
+        let signals = self.signals.iter().filter_map(|((tag, value), count)| {
+            Some(SignalSummary { code: SignalCode::from_tag(*tag)?, value: *value, count: *count })
+        });
+        signals.collect()
+    }
+}
+
+/// What takes all steps to tell.
+#[derive(Default)]
+struct OfAllSteps {
+    retry_count: u32,
+    timing: Timing,
+    failure_cluster: Option<u64>,
+}
+
+/// Takes one of what is counted away.
+fn take_one<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }
 
 impl Steps {
     fn add(&mut self, step: &StepFact) {
-        self.by_type[step.step_type as usize] += 1;
-        self.latency_ms += u128::from(step.latency_ms);
-        *self.names.entry(Arc::clone(&step.name)).or_default() += 1;
+        self.count += 1;
+        let (count, latency_ms) = self.by_name.entry((Arc::clone(&step.name), step.step_type)).or_default();
+        *count += 1;
+        *latency_ms += u128::from(step.latency_ms);
+        for fact in &step.facts {
+            *self.facts.entry(fact.clone()).or_default() += 1;
+        }
     }
 
     fn remove(&mut self, step: &StepFact) {
-        self.by_type[step.step_type as usize] -= 1;
-        self.latency_ms -= u128::from(step.latency_ms);
-        if let Some(count) = self.names.get_mut(&step.name) {
+        self.count -= 1;
+        let key = (Arc::clone(&step.name), step.step_type);
+        if let Some((count, latency_ms)) = self.by_name.get_mut(&key) {
             *count -= 1;
+            *latency_ms -= u128::from(step.latency_ms);
             if *count == 0 {
-                self.names.remove(&step.name);
+                self.by_name.remove(&key);
             }
         }
+        for fact in &step.facts {
+            take_one(&mut self.facts, fact);
+        }
+    }
+
+    fn summaries(&self) -> Vec<StepSummary> {
+        let steps = self.by_name.iter().map(|((name, step_type), (count, latency_ms))| StepSummary {
+            name: Arc::clone(name),
+            step_type: *step_type,
+            count: *count,
+            latency_ms: u64::try_from(*latency_ms).unwrap_or(u64::MAX),
+        });
+        steps.collect()
     }
 }
 
@@ -382,12 +513,18 @@ impl What {
             },
             Event::SignalRecorded(signal) => Self::Signal {
                 step_id: signal.step_id,
-                attention: signal.code.tone(signal.value) == Tone::Attention,
+                tag: signal.code.tag(),
+                value: signal.value,
                 tells_of_failure: tells_of_failure(signal.code.signal_type(), signal.value),
             },
             Event::RunEnded(ended) => Self::End(ended),
+            Event::DecisionRecorded(decision) => Self::Decision {
+                tag: decision.reason.tag(),
+                selected: names.share(&decision.selected),
+                confidence: Tenth::of(decision.confidence),
+            },
             // The others have no key, and do not come here.
-            Event::DecisionRecorded(_) | Event::Heartbeat | Event::RunAbandoned | Event::RunErased => Self::Decision,
+            Event::Heartbeat | Event::RunAbandoned | Event::RunErased => Self::Nothing,
         }
     }
 }
@@ -406,6 +543,10 @@ impl StepFact {
             attempt: step.attempt,
             retry_of: step.retry_of,
             metadata_attempt: metadata_attempt(&step.metadata),
+            facts: RunFact::OF_STEPS
+                .iter()
+                .filter_map(|key| Some((*key, names.share(&step.metadata.get(key)?.as_fact()?))))
+                .collect(),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::columns::Columns;
 use crate::hot::{self, Chunk};
 use crate::live_runs::LiveRuns;
 use crate::mask::Mask;
+use crate::metadata_keys::{KeyCounter, MetadataKeys};
 use crate::run_ids::RunIdFilter;
 use crate::snapshot::{Found, State};
 use crate::{IndexError, Options, RunSummary, Snapshot};
@@ -55,6 +56,7 @@ pub(crate) struct Inner {
     fields: Fields,
     mask: Option<Arc<Mask>>,
     run_ids: Arc<RunIdFilter>,
+    keys: KeyCounter,
     /// Everything below was applied.
     pub(crate) position: Position,
     /// Everything below is in tantivy.
@@ -122,8 +124,10 @@ impl Projection {
         fields: Fields,
         next: Position,
         base_ids: u64,
+        keys: MetadataKeys,
         options: Options,
     ) -> Result<Self, IndexError> {
+        let keys = KeyCounter::new(keys, &searcher, &fields)?;
         let run_ids = Arc::new(RunIdFilter::new(base_ids));
         let inner = Inner {
             frozen: None,
@@ -137,6 +141,7 @@ impl Projection {
             fields,
             mask: None,
             run_ids,
+            keys,
             position: next,
             committed: next,
             held_at: None,
@@ -173,7 +178,7 @@ impl Projection {
 
     /// The state of this moment.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot(self.state.load_full())
+        Snapshot::of(self.state.load_full())
     }
 
     /// Memory of all hot runs.
@@ -341,6 +346,7 @@ impl Inner {
             self.current.push(Arc::new(Chunk::new(self.next_seq)));
             self.hot = self.staying(false).into();
         }
+        self.keys.add(&run);
         self.current_runs += 1;
         self.current_bytes += hot::memory_bytes(&run);
         let chunk = self.current.last().expect("it was pushed above");
@@ -372,6 +378,11 @@ impl Inner {
         &self.run_ids
     }
 
+    /// Which metadata keys are indexed.
+    pub(crate) fn metadata_keys(&self) -> &Arc<MetadataKeys> {
+        self.keys.keys()
+    }
+
     pub(crate) fn numbers(&self) -> Numbers {
         Numbers {
             hot_runs: self.current_runs + self.frozen.as_ref().map_or(0, |frozen| frozen.runs),
@@ -399,6 +410,7 @@ impl Inner {
             fields: self.fields,
             mask: self.mask.clone(),
             run_ids: Arc::clone(&self.run_ids),
+            metadata_keys: Arc::clone(self.keys.keys()),
         }
     }
 }

@@ -4,8 +4,9 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use agenttracer_model::taxonomy::{FailureType, RunStatus};
-use agenttracer_model::{Position, Timestamp};
+use agenttracer_model::taxonomy::{FailureType, ReasonCode, RunStatus, SignalCode, StepType};
+use agenttracer_model::timing::Timing;
+use agenttracer_model::{Metadata, Position, Timestamp, Value};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -16,12 +17,17 @@ use uuid::Uuid;
 
 use crate::cold::{self, ColdRun, Fields};
 use crate::columns::Columns;
+use crate::filter::{Condition, Name, NameTest, NumberField, Test};
 use crate::hot::Chunk;
 use crate::mask::Mask;
+use crate::metadata_keys::MetadataKeys;
 use crate::run_ids::RunIdFilter;
 use crate::snapshot::State;
-use crate::summary::tests::run;
-use crate::{Count, FailureSummary, Filter, ListError, Page, PageRequest, RunSummary, Snapshot, Stats};
+use crate::summary::tests::{run, step};
+use crate::{
+    Count, DecisionSummary, Fact, FailureSummary, Filter, ListError, Page, PageRequest, RunSummary, SignalSummary,
+    Snapshot, Sort, SortBy, SortedRequest, Stats, StepSummary, Tenth,
+};
 
 /// Where a run lies.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +86,7 @@ fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
             visible += 1;
         }
     }
-    Snapshot(Arc::new(State {
+    Snapshot::of(Arc::new(State {
         position: Position::new(1_000_000),
         visible,
         hot: Arc::from([Arc::new(chunk)]),
@@ -89,11 +95,12 @@ fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
         fields,
         mask: Some(Arc::new(mask)),
         run_ids: Arc::new(run_ids),
+        metadata_keys: Arc::default(),
     }))
 }
 
 fn add(writer: &IndexWriter<ColdRun>, fields: Fields, run: RunSummary) {
-    writer.add_document(ColdRun::new(fields, Arc::new(run))).unwrap();
+    writer.add_document(ColdRun::new(fields, Arc::new(run), &MetadataKeys::default())).unwrap();
 }
 
 /// What the run may have been before: everything that a filter or a sum sees was different.
@@ -106,18 +113,35 @@ fn older(run: &RunSummary) -> RunSummary {
         ended_at: Some(Timestamp::from_micros(started_at.as_micros() + 2000)),
         duration_ms: Some(2),
         failures: vec![FailureSummary { failure_type: FailureType::Model, failure_code: "older".into() }],
-        step_latency_ms: 1 << 40,
-        steps_by_type: [9; 5],
+        failure_cluster: Some(2),
+        steps: vec![StepSummary { count: 9, ..step("fetch", StepType::Other, 1 << 40) }],
+        decisions: vec![decision(1, "older", 3, 2)],
+        signals: vec![SignalSummary { code: SignalCode::from_tag(1).unwrap(), value: true, count: 3 }],
+        session_id: Some("s-1".into()),
+        parent_run_id: Some(Uuid::from_u128(1)),
+        metadata: Metadata(vec![("tier".to_owned(), Value::String("gold".to_owned()))]),
+        timing: Timing { idle_ms: 1 << 30, overlap_ms: 7, retry_waste_ms: 7, critical_path_ms: 7 },
         ..run.clone()
     }
 }
 
+fn decision(tag: u16, selected: &str, tenth: u64, count: u32) -> DecisionSummary {
+    let reason = ReasonCode::from_tag(tag).unwrap();
+    DecisionSummary { reason, selected: selected.into(), confidence: Tenth::from_index(tenth).unwrap(), count }
+}
+
 const AGENTS: [&str; 3] = ["a", "b", "agent with spaces"];
-const VERSIONS: [&str; 2] = ["v1", "v1.0"];
+const VERSIONS: [&str; 3] = ["v1", "v1.0", "v2"];
 const CODES: [&str; 3] = ["timeout", "rate_limited", "with/slash"];
 const STEPS: [&str; 4] = ["fetch", "Fetch", "plan", "answer"];
+const SESSIONS: [&str; 3] = ["s-1", "s-2", "t"];
 const STATUSES: [RunStatus; 4] = [RunStatus::Success, RunStatus::Failure, RunStatus::Partial, RunStatus::Running];
 const TYPES: [FailureType; 3] = [FailureType::Tool, FailureType::Model, FailureType::Orchestration];
+const STEP_TYPES: [StepType; 3] = [StepType::Plan, StepType::Tool, StepType::Respond];
+/// Tags of reasons and signals.
+const TAGS: [u16; 3] = [1, 2, 7];
+const FACTS: [(&str, &str); 6] =
+    [("tier", "gold"), ("tier", "golden"), ("tier", "5"), ("rank", "5"), ("rank", "true"), ("model", "m-1")];
 
 fn a_place() -> impl Strategy<Value = Place> {
     prop_oneof![
@@ -138,29 +162,84 @@ fn a_failure() -> impl Strategy<Value = FailureSummary> {
         .prop_map(|(failure_type, code)| FailureSummary { failure_type, failure_code: code.into() })
 }
 
+fn some_steps() -> impl Strategy<Value = Vec<StepSummary>> {
+    let all: Vec<_> = STEPS.iter().flat_map(|name| STEP_TYPES.map(|step_type| (*name, step_type))).collect();
+    let latency = prop_oneof![9 => 0..100_u64, 1 => Just(u64::MAX)];
+    (subsequence(all, 0..=4), vec((1..4_u32, latency), 4)).prop_map(|(steps, numbers)| {
+        let mut steps: Vec<_> = steps
+            .into_iter()
+            .zip(numbers)
+            .map(|((name, step_type), (count, latency_ms))| StepSummary { count, ..step(name, step_type, latency_ms) })
+            .collect();
+        steps.sort_by(|a, b| (&a.name, a.step_type).cmp(&(&b.name, b.step_type)));
+        steps
+    })
+}
+
+/// Decisions and signals, in their order.
+fn some_marks() -> impl Strategy<Value = (Vec<DecisionSummary>, Vec<SignalSummary>)> {
+    let decisions = btree_set((select(&TAGS), select(vec!["billing", "cache"]), 0..11_u64), 0..3);
+    let signals = btree_set((select(&TAGS), any::<bool>()), 0..3);
+    (decisions, signals, 1..3_u32).prop_map(|(decisions, signals, count)| {
+        let decisions = decisions.into_iter().map(|(tag, selected, tenth)| decision(tag, selected, tenth, count));
+        let signals = signals.into_iter().map(|(tag, value)| SignalSummary {
+            code: SignalCode::from_tag(tag).unwrap(),
+            value,
+            count,
+        });
+        (decisions.collect(), signals.collect())
+    })
+}
+
+fn some_facts() -> impl Strategy<Value = (Metadata, Vec<Arc<str>>)> {
+    (subsequence(FACTS[..5].to_vec(), 0..=2), any::<bool>()).prop_map(|(facts, model)| {
+        let value = |text: &str| match text {
+            "5" => Value::Float(5.0),
+            "true" => Value::Bool(true),
+            text => Value::String(text.to_owned()),
+        };
+        let mut metadata = Metadata::default();
+        for (key, text) in facts {
+            if metadata.get(key).is_none() {
+                metadata.0.push((key.to_owned(), value(text)));
+            }
+        }
+        let of_steps = if model { vec![Fact::text("model", "m-1").into()] } else { Vec::new() };
+        (metadata, of_steps)
+    })
+}
+
 /// A run without its id and position.
 fn a_run() -> impl Strategy<Value = RunSummary> {
     let names = (select(&AGENTS), select(&VERSIONS), select(&["dev", "production"]), select(&STATUSES));
-    let facts = (a_time(), option::of(0..5_u64), vec(a_failure(), 0..3), subsequence(STEPS.to_vec(), 0..=4));
-    let sums = (0..3_u32, prop_oneof![0..100_u64, Just(u64::MAX)], [0..4_u32, 0..4, 0..4, 0..4, 0..4]);
-    (names, facts, sums).prop_map(|(names, facts, sums)| {
-        let mut step_names: Vec<Arc<str>> = facts.3.into_iter().map(Arc::from).collect();
-        step_names.sort_unstable();
-        RunSummary {
-            agent_id: names.0.into(),
-            agent_version: names.1.into(),
-            environment: names.2.into(),
-            status: names.3,
-            started_at: facts.0,
-            ended_at: facts.1.map(|ms| Timestamp::from_micros(facts.0.as_micros() + ms as i64 * 1000)),
-            duration_ms: facts.1,
-            failures: facts.2,
-            step_names,
-            retry_count: sums.0,
-            step_latency_ms: sums.1,
-            steps_by_type: sums.2,
-            ..run(0)
-        }
+    let facts = (a_time(), option::of(0..5_u64), vec(a_failure(), 0..3), some_steps());
+    let more = (0..3_u32, some_marks(), some_facts(), option::of(select(&SESSIONS)), option::of(1..3_u128));
+    let last = (option::of(1..4_u64), vec(0..50_u64, 4));
+    (names, facts, more, last).prop_map(|(names, facts, more, last)| RunSummary {
+        agent_id: names.0.into(),
+        agent_version: names.1.into(),
+        environment: names.2.into(),
+        status: names.3,
+        started_at: facts.0,
+        ended_at: facts.1.map(|ms| Timestamp::from_micros(facts.0.as_micros() + ms as i64 * 1000)),
+        duration_ms: facts.1,
+        failures: facts.2,
+        steps: facts.3,
+        retry_count: more.0,
+        decisions: more.1.0,
+        signals: more.1.1,
+        metadata: more.2.0,
+        step_facts: more.2.1,
+        session_id: more.3.map(Arc::from),
+        parent_run_id: more.4.map(Uuid::from_u128),
+        failure_cluster: last.0,
+        timing: Timing {
+            idle_ms: last.1[0],
+            overlap_ms: last.1[1],
+            retry_waste_ms: last.1[2],
+            critical_path_ms: last.1[3],
+        },
+        ..run(0)
     })
 }
 
@@ -181,19 +260,69 @@ fn with_ids(ids: &[(u64, u64)], mut runs: Vec<(RunSummary, Place)>) -> Vec<(RunS
     runs
 }
 
-fn some_of<const N: usize>(values: [&'static str; N]) -> impl Strategy<Value = Vec<String>> {
-    let asked = [&values[..], &["unknown"]].concat();
+/// Usually no value; else some, in a filter that has to hold for any of them.
+fn some_of<T: Clone + std::fmt::Debug + 'static>(values: Vec<T>) -> BoxedStrategy<Vec<T>> {
+    prop_oneof![6 => Just(Vec::new()), 1 => vec(select(values), 1..3)].boxed()
+}
+
+fn texts<const N: usize>(values: [&str; N]) -> BoxedStrategy<Vec<String>> {
+    some_of(values.into_iter().chain(["unknown"]).map(str::to_owned).collect())
+}
+
+fn a_signal() -> Vec<(SignalCode, bool)> {
+    TAGS.iter().flat_map(|tag| [true, false].map(|value| (SignalCode::from_tag(*tag).unwrap(), value))).collect()
+}
+
+fn reasons() -> Vec<ReasonCode> {
+    [1, 2, 3, 7].map(|tag| ReasonCode::from_tag(tag).unwrap()).to_vec()
+}
+
+fn a_test() -> impl Strategy<Value = NameTest> {
+    let names: Vec<(Name, &[&str])> = vec![
+        (Name::AgentId, &AGENTS),
+        (Name::AgentVersion, &VERSIONS),
+        (Name::Environment, &["dev", "production"]),
+        (Name::Status, &["success", "failure", "running"]),
+        (Name::FailureType, &["tool", "model"]),
+        (Name::FailureCode, &CODES),
+        (Name::StepType, &["plan", "tool"]),
+        (Name::StepName, &STEPS),
+        (Name::SessionId, &SESSIONS),
+    ];
+    let a_name = select(names).prop_flat_map(|(name, values)| (Just(name), select(values)));
     prop_oneof![
-        3 => Just(Vec::new()),
-        1 => vec(select(asked), 1..3).prop_map(|values| values.into_iter().map(str::to_owned).collect()),
+        4 => a_name.clone().prop_map(|(name, text)| NameTest::Is(name, text.to_owned())),
+        4 => (a_name, 1..3_usize).prop_map(|(name, len)| NameTest::Begins(name.0, name.1[..len.min(name.1.len())].to_owned())),
+        2 => select(vec!["FETCH", "time", "v1", "o", "nothing"]).prop_map(|word| NameTest::Word(word.to_owned())),
+        1 => select(reasons()).prop_map(NameTest::Reason),
+        1 => select(a_signal()).prop_map(|(code, value)| NameTest::Signal(code, value)),
+        1 => (0..4_u128).prop_map(|id| NameTest::Parent(Uuid::from_u128(id))),
+        1 => (0..4_u64).prop_map(NameTest::Cluster),
+        1 => select(&FACTS).prop_map(|(key, value)| NameTest::Fact(key.to_owned(), value.to_owned())),
+        1 => select(&FACTS).prop_map(|(key, value)| NameTest::FactBegins(key.to_owned(), value[..1].to_owned())),
     ]
 }
 
+fn a_condition() -> impl Strategy<Value = Condition> {
+    let field = select(vec![NumberField::DurationMs, NumberField::StepCount, NumberField::RetryCount]);
+    let number = (field, 0..4_u64, prop_oneof![0..4_u64, Just(u64::MAX)]);
+    let test = prop_oneof![
+        4 => vec(a_test(), 1..3).prop_map(Test::Any),
+        1 => number.prop_map(|(field, min, max)| Test::Number(field, min..=max)),
+    ];
+    (any::<bool>(), test).prop_map(|(negated, test)| Condition { negated, test })
+}
+
 fn a_filter() -> impl Strategy<Value = Filter> {
-    let names = (some_of(AGENTS), some_of(VERSIONS), some_of(["dev"]), some_of(CODES), some_of(STEPS));
+    let names = (texts(AGENTS), texts(VERSIONS), texts(["dev"]), texts(CODES), texts(STEPS), texts(SESSIONS));
     let closed = (
-        prop_oneof![3 => Just(Vec::new()), 1 => vec(select(&STATUSES), 1..3)],
-        prop_oneof![3 => Just(Vec::new()), 1 => vec(select(&TYPES), 1..3)],
+        some_of(STATUSES.to_vec()),
+        some_of(TYPES.to_vec()),
+        some_of(STEP_TYPES.to_vec()),
+        some_of(reasons()),
+        some_of(a_signal()),
+        some_of((0..4).map(Uuid::from_u128).collect()),
+        some_of(vec![1, 2, 9]),
         prop_oneof![3 => Just(None), 1 => any::<bool>().prop_map(Some)],
     );
     let seldom = |strategy: BoxedStrategy<u64>| prop_oneof![3 => Just(None), 1 => strategy.prop_map(Some)];
@@ -204,28 +333,74 @@ fn a_filter() -> impl Strategy<Value = Filter> {
         seldom((0..6_u64).boxed()),
         seldom((0..600_u64).boxed()),
     );
-    let flags = (prop::bool::weighted(0.3), prop::bool::weighted(0.02));
-    (names, closed, ranges, flags).prop_map(|(names, closed, ranges, (live, nothing))| Filter {
+    let facts = (select(&FACTS), vec(select(&FACTS), 0..2)).prop_map(|(first, others)| {
+        let values = others.iter().filter(|(key, _)| *key == first.0).map(|(_, value)| (*value).to_owned());
+        (first.0.to_owned(), std::iter::once(first.1.to_owned()).chain(values).collect())
+    });
+    let line = (vec(facts, 0..2), prop_oneof![2 => Just(Vec::new()), 2 => vec(a_condition(), 1..3)]);
+    let not_started = option::weighted(0.1, (a_time(), a_time())).prop_map(|times| times.map(|(a, b)| a..=b));
+    let flags = (prop::bool::weighted(0.1), prop::bool::weighted(0.02), not_started);
+    (names, closed, ranges, line, flags).prop_map(|(names, closed, ranges, line, flags)| Filter {
         agent_id: names.0,
         agent_version: names.1,
         environment: names.2,
         failure_code: names.3,
         step_name: names.4,
+        session_id: names.5,
         status: closed.0,
-        live,
         failure_type: closed.1,
-        has_retries: closed.2,
+        step_type: closed.2,
+        reason: closed.3,
+        signal: closed.4,
+        parent_run_id: closed.5,
+        failure_cluster: closed.6,
+        has_retries: closed.7,
         start_time: ranges.0,
         end_time: ranges.1,
         min_duration_ms: ranges.2,
         max_duration_ms: ranges.3,
         before_position: ranges.4.map(Position::new),
-        nothing,
+        metadata: line.0,
+        conditions: line.1,
+        live: flags.0,
+        nothing: flags.1,
+        not_started: flags.2.into_iter().collect(),
     })
 }
 
 fn page(snapshot: &Snapshot, filter: &Filter, after: Option<(Timestamp, Uuid)>, offset: u64, limit: usize) -> Page {
     snapshot.list(filter, &PageRequest { after, offset, limit, count_up_to: 1000 }).unwrap()
+}
+
+/// Sorted pages by number and by cursor, each against the sorted whole.
+fn sorted_pages_agree(snapshot: &Snapshot, filter: &Filter, sort: Sort, expected: &[&RunSummary], size: usize) {
+    let mut expected = expected.to_vec();
+    expected.sort_by_key(|run| {
+        let number = match sort.by {
+            SortBy::StartedAt => Some(run.started_at.as_micros().cast_unsigned()),
+            SortBy::DurationMs => run.duration_ms,
+            SortBy::StepCount => Some(run.step_count().into()),
+            SortBy::RetryCount => Some(run.retry_count.into()),
+        };
+        let number = number.map(i128::from).map(|number| if sort.ascending { number } else { -number });
+        (number.is_none(), number, run.run_id)
+    });
+    let (mut after, mut seen, mut offset) = (None, 0, 0);
+    loop {
+        let by_cursor = SortedRequest { sort, after, offset: 0, limit: size };
+        let by_number = SortedRequest { sort, after: None, offset, limit: size };
+        let page = snapshot.list_sorted(filter, &by_cursor).unwrap();
+        assert_eq!(page, snapshot.list_sorted(filter, &by_number).unwrap());
+        assert_eq!(page.total, Count::Exactly(expected.len() as u64));
+        let part: Vec<_> = expected.iter().skip(seen).take(size).map(|run| run.run_id).collect();
+        assert_eq!(page.runs.iter().map(|run| run.run_id).collect::<Vec<_>>(), part, "{sort:?} {filter:?}");
+        seen += page.runs.len();
+        offset += size as u64;
+        assert_eq!(page.more, seen < expected.len());
+        let Some(last) = page.runs.last().filter(|_| page.more) else { break };
+        after = Some((sort.rank(last), last.run_id));
+    }
+    assert_eq!(seen, expected.len());
 }
 
 proptest! {
@@ -258,6 +433,10 @@ proptest! {
                 prop_assert!(page.runs.iter().map(|run| &**run).eq(part.iter().map(|run| **run)), "{page:?}, not {part:?}");
                 prop_assert_eq!(page.more, expected.len() > offset + size);
                 prop_assert_eq!(page.total, total);
+            }
+
+            for sort in [SortBy::StartedAt, SortBy::DurationMs, SortBy::StepCount, SortBy::RetryCount] {
+                sorted_pages_agree(&snapshot, &filter, Sort { by: sort, ascending: size % 2 == 0 }, &expected, size);
             }
 
             let (mut after, mut by_cursor) = (None, Vec::new());
@@ -320,7 +499,7 @@ fn a_page_past_the_end_is_empty_and_one_too_deep_is_refused() {
     // Where more match than one cared to count, depth is what is left to go by.
     let filter = Filter { agent_id: vec!["support".into(), "other".into()], ..Filter::default() };
     let mut request = PageRequest { after: None, offset: PageRequest::MAX_OFFSET + 1, limit: 5, count_up_to: 3 };
-    assert!(matches!(snapshot.list(&filter, &request), Err(ListError::TooDeep)));
+    assert!(matches!(snapshot.list(&filter, &request), Err(ListError::TooDeep { .. })));
     request.offset = PageRequest::MAX_OFFSET;
     let deep = snapshot.list(&filter, &request).unwrap();
     assert_eq!((deep.runs.len(), deep.total), (0, Count::AtLeast(3)));

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use agenttracer_model::Position;
 use agenttracer_model::taxonomy::RunStatus;
@@ -10,6 +11,7 @@ use crate::columns::Columns;
 use crate::hot::Chunk;
 use crate::mask::Mask;
 use crate::matching::Plan;
+use crate::metadata_keys::MetadataKeys;
 use crate::run_ids::RunIdFilter;
 use crate::{Filter, IndexError, RunSummary};
 
@@ -19,7 +21,26 @@ use crate::{Filter, IndexError, RunSummary};
 /// [`searcher`](Self::searcher). A snapshot never changes; keep it only as long as an answer takes, for it keeps its
 /// memory and files.
 #[derive(Clone)]
-pub struct Snapshot(pub(crate) Arc<State>);
+pub struct Snapshot {
+    state: Arc<State>,
+    stop: Option<Stop>,
+}
+
+/// Lets whoever waits for an answer give it up, from any thread.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// The questions on a snapshot that has this end with [`IndexError::GivenUp`], soon.
+    pub fn give_up(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether they were given up.
+    pub fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// All that is swapped together.
 pub(crate) struct State {
@@ -36,12 +57,49 @@ pub(crate) struct State {
     /// Usually none.
     pub(crate) mask: Option<Arc<Mask>>,
     pub(crate) run_ids: Arc<RunIdFilter>,
+    pub(crate) metadata_keys: Arc<MetadataKeys>,
 }
 
 impl Snapshot {
+    pub(crate) fn of(state: Arc<State>) -> Self {
+        Self { state, stop: None }
+    }
+
+    /// The same, but its questions end when `stop` says so.
+    pub fn until(self, stop: Stop) -> Self {
+        Self { stop: Some(stop), ..self }
+    }
+
+    /// Asked by questions again and again.
+    ///
+    /// # Errors
+    /// `GivenUp` when nobody waits for the answer any more.
+    pub(crate) fn go_on(&self) -> Result<(), IndexError> {
+        match &self.stop {
+            Some(stop) if stop.is_given_up() => Err(IndexError::GivenUp),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether filters can ask for this key of metadata.
+    pub(crate) fn is_indexed(&self, key: &str) -> bool {
+        self.state.metadata_keys.is_indexed(key)
+    }
+
+    /// Whether `filter` can be answered at all.
+    ///
+    /// # Errors
+    /// `NotIndexed` when it asks for a metadata key with too many values.
+    pub fn check(&self, filter: &Filter) -> Result<(), IndexError> {
+        match filter.metadata_keys().find(|key| !self.state.metadata_keys.is_indexed(key)) {
+            Some(key) => Err(IndexError::NotIndexed { key: key.to_owned() }),
+            None => Ok(()),
+        }
+    }
+
     /// Everything that was committed to the log below this position is visible here.
     pub fn position(&self) -> Position {
-        self.0.position
+        self.state.position
     }
 
     /// The summary of a run; an id that was never seen is answered from memory.
@@ -57,7 +115,7 @@ impl Snapshot {
     /// # Errors
     /// When the cold index cannot be read.
     pub fn known(&self, run_id: Uuid) -> Result<Option<Arc<RunSummary>>, IndexError> {
-        Ok(self.0.find(run_id)?.map(|found| found.run))
+        Ok(self.state.find(run_id)?.map(|found| found.run))
     }
 
     /// The live runs that go on.
@@ -68,7 +126,7 @@ impl Snapshot {
         let mut block = Vec::new();
         for segment in plan.segments() {
             let Some(mut matching) = segment.matching()? else { continue };
-            while matching.next_block(1024, &mut block) {
+            while matching.next_block(1024, &mut block)? {
                 for &doc in &block {
                     running.push(self.summary(DocAddress::new(segment.ord, doc))?.run_id);
                 }
@@ -80,33 +138,33 @@ impl Snapshot {
     /// The hot runs, the newest version of each, in the order in which they were applied; those without a start
     /// among them, which [`Filter::matches`](crate::Filter::matches) leaves out.
     pub fn hot(&self) -> impl Iterator<Item = &Arc<RunSummary>> {
-        let visible = self.0.visible;
-        self.0.hot.iter().flat_map(move |chunk| chunk.visible(visible)).map(|entry| &entry.run)
+        let visible = self.state.visible;
+        self.state.hot.iter().flat_map(move |chunk| chunk.visible(visible)).map(|entry| &entry.run)
     }
 
     /// The cold index. Leave out what is [`masked`](Self::masked).
     pub fn searcher(&self) -> &Searcher {
-        &self.0.searcher
+        &self.state.searcher
     }
 
     /// The columns of the cold index's segments, in the order of the searcher.
     pub(crate) fn columns(&self) -> &[Arc<Columns>] {
-        &self.0.columns
+        &self.state.columns
     }
 
     /// The fields of the cold index.
     pub fn fields(&self) -> &Fields {
-        &self.0.fields
+        &self.state.fields
     }
 
     /// Whether any document of this segment is masked; usually none is.
     pub fn has_mask(&self, segment_ord: u32) -> bool {
-        self.0.mask.as_ref().is_some_and(|mask| mask.has(segment_ord))
+        self.state.mask.as_ref().is_some_and(|mask| mask.has(segment_ord))
     }
 
     /// Whether this cold document must not be shown, because its run is hot.
     pub fn masked(&self, segment_ord: u32, doc: u32) -> bool {
-        self.0.mask.as_ref().is_some_and(|mask| mask.contains(segment_ord, doc))
+        self.state.mask.as_ref().is_some_and(|mask| mask.contains(segment_ord, doc))
     }
 
     /// The summary of a cold document, from its stored bytes.
@@ -114,7 +172,7 @@ impl Snapshot {
     /// # Errors
     /// When the document cannot be read.
     pub fn summary(&self, address: DocAddress) -> Result<RunSummary, IndexError> {
-        cold::summary(&self.0.searcher, address)
+        cold::summary(&self.state.searcher, address)
     }
 }
 

@@ -6,7 +6,7 @@ use agenttracer_model::taxonomy::{FailureType, RunStatus};
 use tantivy::DocId;
 use tantivy::columnar::{Cardinality, Column};
 
-use crate::columns::{Columns, Number};
+use crate::columns::{Columns, Number, Text};
 use crate::matching::{Matching, Plan};
 use crate::{Filter, IndexError, RunSummary, Snapshot};
 
@@ -56,10 +56,10 @@ impl Stats {
     pub fn add(&mut self, run: &RunSummary) {
         self.runs += 1;
         self.failed_runs += u64::from(run.status == RunStatus::Failure);
-        for (sum, count) in self.steps_by_type.iter_mut().zip(run.steps_by_type) {
+        for (sum, count) in self.steps_by_type.iter_mut().zip(run.steps_by_type()) {
             *sum += u64::from(count);
         }
-        self.step_latency_ms += u128::from(run.step_latency_ms);
+        self.step_latency_ms += u128::from(run.step_latency_ms());
         for failure in &run.failures {
             self.add_failures(failure.failure_type, &failure.failure_code, 1);
         }
@@ -87,13 +87,13 @@ struct SegmentSums<'a> {
 
 impl<'a> SegmentSums<'a> {
     fn new(columns: &'a Columns) -> Result<Self, IndexError> {
-        let status = columns.status()?;
+        let status = columns.text(Text::Status)?;
         let failed = status.dictionary().term_ord(RunStatus::Failure.as_str()).map_err(unreadable)?;
         Ok(Self {
             columns,
             status: status.ords(),
             failed,
-            failures: vec![0; columns.failure()?.num_terms()],
+            failures: vec![0; columns.text(Text::Failure)?.num_terms()],
             values: Vec::with_capacity(BLOCK),
             rows: (Vec::new(), Vec::new()),
         })
@@ -103,7 +103,7 @@ impl<'a> SegmentSums<'a> {
         let steps = self.number_columns(&Number::STEPS_BY_TYPE)?;
         let latency = self.columns.number(Number::StepLatencyMs)?;
         let mut docs = Vec::new();
-        while matching.next_block(BLOCK, &mut docs) {
+        while matching.next_block(BLOCK, &mut docs)? {
             stats.runs += docs.len() as u64;
             if let Some(failed) = self.failed {
                 stats.failed_runs += self.load(self.status, &docs).iter().filter(|ord| **ord == failed).count() as u64;
@@ -141,7 +141,7 @@ impl<'a> SegmentSums<'a> {
         if self.failures.is_empty() {
             return Ok(());
         }
-        let failure = self.columns.failure()?.ords();
+        let failure = self.columns.text(Text::Failure)?.ords();
         let (owners, rows) = &mut self.rows;
         owners.clear();
         rows.clear();
@@ -159,7 +159,7 @@ impl<'a> SegmentSums<'a> {
 
     /// Gives the counted failures their names.
     fn name_failures(&self, stats: &mut Stats) -> Result<(), IndexError> {
-        let column = self.columns.failure()?;
+        let column = self.columns.text(Text::Failure)?;
         let mut text = String::new();
         for (ord, count) in (0..).zip(&self.failures).filter(|(_, count)| **count > 0) {
             column.ord_to_str(ord, &mut text).map_err(unreadable)?;

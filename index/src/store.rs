@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::checkpoint::Checkpoint;
 use crate::cold::{self, ColdRun, Fields, SCHEMA_VERSION};
 use crate::directory::{MANAGED, META};
+use crate::metadata_keys::MetadataKeys;
 use crate::{DiskDirectory, IndexError, Options};
 
 /// The index directory.
@@ -32,6 +33,8 @@ pub(crate) struct Opened {
     pub(crate) fields: Fields,
     /// The next position the index needs.
     pub(crate) next: Position,
+    /// What its checkpoint says of metadata keys.
+    pub(crate) keys: MetadataKeys,
 }
 
 impl Store {
@@ -80,7 +83,7 @@ impl Store {
             return Ok(Err("it belongs to another log".to_owned()));
         }
         let reader = self.reader(&index, options)?;
-        Ok(Ok(Opened { index, reader, fields, next: checkpoint.next }))
+        Ok(Ok(Opened { index, reader, fields, next: checkpoint.next, keys: checkpoint.metadata_keys() }))
     }
 
     /// Removes whatever is there and makes an empty index.
@@ -90,7 +93,7 @@ impl Store {
         let create = || {
             let index = tantivy::Index::create(self.directory()?, schema.clone(), cold::settings())?;
             let reader = self.reader(&index, options)?;
-            Ok(Opened { index, reader, fields, next: Position::ZERO })
+            Ok(Opened { index, reader, fields, next: Position::ZERO, keys: MetadataKeys::default() })
         };
         create().map_err(|error: TantivyError| self.error(&error))
     }

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use agenttracer_model::taxonomy::{FailureType, RunStatus};
+use agenttracer_model::taxonomy::{FailureType, ReasonCode, RunStatus, SignalCode, StepType};
+use agenttracer_model::timing::Timing;
 use agenttracer_model::{Digest, Metadata, Position, Timestamp, Value};
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
-use crate::{FailureSummary, IndexError, RunSummary};
+use crate::{DecisionSummary, FailureSummary, IndexError, RunSummary, SignalSummary, StepSummary, Tenth};
 
 const VERSION: u8 = 2;
 
@@ -42,16 +43,39 @@ struct StoredRun<'a> {
     trace_id: Option<&'a str>,
     metadata: Vec<(&'a str, StoredValue<'a>)>,
     removed_count: u32,
-    steps_by_type: [u32; 5],
-    step_latency_ms: u64,
     retry_count: u32,
-    step_names: Vec<&'a str>,
+    steps: Vec<StoredStep<'a>>,
+    timing: [u64; 4],
     failures: Vec<(u8, &'a str)>,
-    decision_count: u32,
-    signal_count: u32,
-    attention_count: u32,
+    failure_cluster: Option<[u8; 8]>,
+    decisions: Vec<StoredDecision<'a>>,
+    signals: Vec<StoredSignal>,
+    step_facts: Vec<&'a str>,
     digest: Option<[u8; 32]>,
     batches: Vec<Stride>,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredStep<'a> {
+    name: &'a str,
+    step_type: u8,
+    count: u32,
+    latency_ms: u64,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredDecision<'a> {
+    reason: u16,
+    selected: &'a str,
+    confidence: u8,
+    count: u32,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredSignal {
+    code: u16,
+    value: bool,
+    count: u32,
 }
 
 /// `count` positions, each `step` after the one before it (the first stride begins at position 0).
@@ -92,14 +116,17 @@ pub(crate) fn encode(run: &RunSummary) -> Vec<u8> {
         trace_id: run.trace_id.as_deref(),
         metadata: store_object(&run.metadata),
         removed_count: run.removed_count,
-        steps_by_type: run.steps_by_type,
-        step_latency_ms: run.step_latency_ms,
         retry_count: run.retry_count,
-        step_names: run.step_names.iter().map(|name| &**name).collect(),
+        steps: run.steps.iter().map(store_step).collect(),
+        timing: {
+            let Timing { idle_ms, overlap_ms, retry_waste_ms, critical_path_ms } = run.timing;
+            [idle_ms, overlap_ms, retry_waste_ms, critical_path_ms]
+        },
         failures: run.failures.iter().map(|f| (f.failure_type.tag(), &*f.failure_code)).collect(),
-        decision_count: run.decision_count,
-        signal_count: run.signal_count,
-        attention_count: run.attention_count,
+        failure_cluster: run.failure_cluster.map(u64::to_be_bytes),
+        decisions: run.decisions.iter().map(store_decision).collect(),
+        signals: run.signals.iter().map(store_signal).collect(),
+        step_facts: run.step_facts.iter().map(|fact| &**fact).collect(),
         digest: run.digest.map(|digest| digest.0),
         batches: store_positions(&run.batches),
     };
@@ -132,6 +159,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RunSummary, IndexError> {
             Some(FailureSummary { failure_type: FailureType::from_tag(tag)?, failure_code: code.into() })
         })
         .collect::<Option<Vec<_>>>();
+    let steps = stored.steps.iter().map(load_step).collect::<Option<Vec<_>>>();
+    let decisions = stored.decisions.iter().map(load_decision).collect::<Option<Vec<_>>>();
+    let signals = stored.signals.iter().map(load_signal).collect::<Option<Vec<_>>>();
     let batches = load_positions(&stored.batches).ok_or_else(|| damaged("impossible positions"))?;
     if batches.is_empty() {
         return Err(damaged("a run without a batch"));
@@ -153,17 +183,54 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RunSummary, IndexError> {
         trace_id: stored.trace_id.map(Arc::from),
         metadata: load_object(stored.metadata),
         removed_count: stored.removed_count,
-        steps_by_type: stored.steps_by_type,
-        step_latency_ms: stored.step_latency_ms,
         retry_count: stored.retry_count,
-        step_names: stored.step_names.iter().map(|&name| name.into()).collect(),
+        steps: steps.ok_or_else(|| damaged("unknown step type"))?,
+        timing: Timing {
+            idle_ms: stored.timing[0],
+            overlap_ms: stored.timing[1],
+            retry_waste_ms: stored.timing[2],
+            critical_path_ms: stored.timing[3],
+        },
         failures: failures.ok_or_else(|| damaged("unknown failure type"))?,
-        decision_count: stored.decision_count,
-        signal_count: stored.signal_count,
-        attention_count: stored.attention_count,
+        failure_cluster: stored.failure_cluster.map(u64::from_be_bytes),
+        decisions: decisions.ok_or_else(|| damaged("unknown reason"))?,
+        signals: signals.ok_or_else(|| damaged("unknown signal"))?,
+        step_facts: stored.step_facts.iter().map(|&fact| fact.into()).collect(),
         digest: stored.digest.map(Digest),
         batches,
     })
+}
+
+fn store_step(step: &StepSummary) -> StoredStep<'_> {
+    let StepSummary { name, step_type, count, latency_ms } = step;
+    StoredStep { name, step_type: step_type.tag(), count: *count, latency_ms: *latency_ms }
+}
+
+fn load_step(step: &StoredStep<'_>) -> Option<StepSummary> {
+    let StoredStep { name, step_type, count, latency_ms } = *step;
+    Some(StepSummary { name: name.into(), step_type: StepType::from_tag(step_type)?, count, latency_ms })
+}
+
+fn store_decision(decision: &DecisionSummary) -> StoredDecision<'_> {
+    let DecisionSummary { reason, selected, confidence, count } = decision;
+    StoredDecision { reason: reason.tag(), selected, confidence: confidence.index() as u8, count: *count }
+}
+
+fn load_decision(decision: &StoredDecision<'_>) -> Option<DecisionSummary> {
+    Some(DecisionSummary {
+        reason: ReasonCode::from_tag(decision.reason)?,
+        selected: decision.selected.into(),
+        confidence: Tenth::from_index(decision.confidence.into())?,
+        count: decision.count,
+    })
+}
+
+fn store_signal(signal: &SignalSummary) -> StoredSignal {
+    StoredSignal { code: signal.code.tag(), value: signal.value, count: signal.count }
+}
+
+fn load_signal(signal: &StoredSignal) -> Option<SignalSummary> {
+    Some(SignalSummary { code: SignalCode::from_tag(signal.code)?, value: signal.value, count: signal.count })
 }
 
 fn store_positions(positions: &[Position]) -> Vec<Stride> {
@@ -248,6 +315,15 @@ mod tests {
         ]);
         full.failures =
             vec![FailureSummary { failure_type: FailureType::Retrieval, failure_code: "index_empty".into() }];
+        full.failure_cluster = Some(u64::MAX - 1);
+        full.decisions = vec![DecisionSummary {
+            reason: ReasonCode::from_tag(3).unwrap(),
+            selected: "billing_api".into(),
+            confidence: Tenth::of(Some(0.85)),
+            count: 2,
+        }];
+        full.signals = vec![SignalSummary { code: SignalCode::from_tag(25).unwrap(), value: true, count: 1 }];
+        full.step_facts = vec!["model\0m-1".into()];
         full.batches = [0, 5, 6, 7, 8, 900].map(Position::new).to_vec();
         let bytes = encode(&full);
         assert_eq!(decode(&bytes).unwrap(), full);

@@ -1,6 +1,8 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use agenttracer_model::taxonomy::{FailureType, RunStatus};
+use agenttracer_model::taxonomy::{FailureType, ReasonCode, RunStatus, SignalCode, StepType, Tone};
+use agenttracer_model::timing::Timing;
 use agenttracer_model::{Digest, Metadata, Position, Timestamp};
 use uuid::Uuid;
 
@@ -42,26 +44,39 @@ pub struct RunSummary {
     pub metadata: Metadata,
     /// How many values the privacy rules removed.
     pub removed_count: u32,
-    /// How many steps it has, by type in the order of `StepType::ALL`.
-    pub steps_by_type: [u32; 5],
-    /// Sum of its steps' `latency_ms`; saturates.
-    pub step_latency_ms: u64,
     /// How many steps are a second or later attempt of their operation.
     pub retry_count: u32,
-    /// The distinct names of its steps, sorted.
-    pub step_names: Vec<Arc<str>>,
+    /// Its steps by name and type, in that order.
+    pub steps: Vec<StepSummary>,
+    /// Where its time went.
+    pub timing: Timing,
     /// Its failures, in the order of the view.
     pub failures: Vec<FailureSummary>,
-    /// How many decisions it has.
-    pub decision_count: u32,
-    /// How many quality signals it has.
-    pub signal_count: u32,
-    /// How many of them ask for attention.
-    pub attention_count: u32,
+    /// The signature of the way to its failure, when it has one: see `agenttracer_model::failure_path`.
+    pub failure_cluster: Option<u64>,
+    /// Its decisions, ascending; equal ones together.
+    pub decisions: Vec<DecisionSummary>,
+    /// Its quality signals, ascending; equal ones together.
+    pub signals: Vec<SignalSummary>,
+    /// What its steps say of the model and the provider they asked and of HTTP answers, ascending: see [`Fact`].
+    pub step_facts: Vec<Arc<str>>,
     /// The content digest of a run that arrived whole.
     pub digest: Option<Digest>,
     /// The first positions of the batches that hold the run, ascending; the first is the run's `position`.
     pub batches: Vec<Position>,
+}
+
+/// The steps of one name and type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepSummary {
+    /// Their name.
+    pub name: Arc<str>,
+    /// Their type.
+    pub step_type: StepType,
+    /// How many there are.
+    pub count: u32,
+    /// The sum of their `latency_ms`; saturates.
+    pub latency_ms: u64,
 }
 
 /// A failure, as filters and statistics see it.
@@ -71,6 +86,79 @@ pub struct FailureSummary {
     pub failure_type: FailureType,
     /// Its code.
     pub failure_code: Arc<str>,
+}
+
+/// Equal decisions of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionSummary {
+    /// Type and reason.
+    pub reason: ReasonCode,
+    /// What was selected.
+    pub selected: Arc<str>,
+    /// In which tenth the confidence lies.
+    pub confidence: Tenth,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// Equal signals of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignalSummary {
+    /// Type and code.
+    pub code: SignalCode,
+    /// Whether it was observed.
+    pub value: bool,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// In which tenth of 0..=1 a confidence lies: 0 is below 0.1, 9 is from 0.9 on; 10 is no confidence at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tenth(u8);
+
+impl Tenth {
+    /// How many there are, the one of no confidence included.
+    pub const COUNT: usize = 11;
+    /// No confidence was given.
+    pub const NONE: Self = Self(10);
+
+    /// The tenth of a confidence.
+    pub fn of(confidence: Option<f64>) -> Self {
+        // A confidence lies in 0..=1; whatever else there is counts to the nearest tenth.
+        confidence.map_or(Self::NONE, |confidence| Self((confidence * 10.0).clamp(0.0, 9.0) as u8))
+    }
+
+    /// Its number.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The one with this number.
+    pub fn from_index(index: u64) -> Option<Self> {
+        u8::try_from(index).ok().filter(|index| usize::from(*index) < Self::COUNT).map(Self)
+    }
+}
+
+/// A key of metadata and its value in one text, as filters compare it.
+pub struct Fact;
+
+impl Fact {
+    /// The keys of step metadata that are facts of the run, too.
+    pub const OF_STEPS: [&str; 3] = ["http_status", "model", "provider"];
+    /// How many different ones a run keeps of its steps.
+    pub(crate) const MAX_OF_STEPS: usize = 32;
+    /// Between key and value: no key holds it.
+    pub(crate) const SEPARATOR: char = '\0';
+
+    /// The text of a key and a value.
+    pub fn text(key: &str, value: &str) -> String {
+        format!("{key}{}{value}", Self::SEPARATOR)
+    }
+
+    /// The key and the value of a text.
+    pub fn parts(text: &str) -> Option<(&str, &str)> {
+        text.split_once(Self::SEPARATOR)
+    }
 }
 
 impl RunSummary {
@@ -84,7 +172,51 @@ impl RunSummary {
 
     /// How many steps it has.
     pub fn step_count(&self) -> u32 {
-        self.steps_by_type.iter().sum()
+        self.steps.iter().map(|step| step.count).sum()
+    }
+
+    /// How many steps it has, by type in the order of `StepType::ALL`.
+    pub fn steps_by_type(&self) -> [u32; 5] {
+        let mut counts = [0; 5];
+        for step in &self.steps {
+            counts[step.step_type as usize] += step.count;
+        }
+        counts
+    }
+
+    /// Sum of its steps' `latency_ms`; saturates.
+    pub fn step_latency_ms(&self) -> u64 {
+        self.steps.iter().fold(0, |sum, step| sum.saturating_add(step.latency_ms))
+    }
+
+    /// The distinct names of its steps, ascending.
+    pub fn step_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.steps.chunk_by(|a, b| a.name == b.name).map(|steps| &steps[0].name)
+    }
+
+    /// How many decisions it has.
+    pub fn decision_count(&self) -> u32 {
+        self.decisions.iter().map(|decision| decision.count).sum()
+    }
+
+    /// How many quality signals it has.
+    pub fn signal_count(&self) -> u32 {
+        self.signals.iter().map(|signal| signal.count).sum()
+    }
+
+    /// How many of them ask for attention.
+    pub fn attention_count(&self) -> u32 {
+        let asks = |signal: &&SignalSummary| signal.code.tone(signal.value) == Tone::Attention;
+        self.signals.iter().filter(asks).map(|signal| signal.count).sum()
+    }
+
+    /// What filters on metadata compare: the facts of the run itself and those of its steps.
+    pub fn facts(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let own = self.metadata.0.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_fact()?)));
+        own.chain(self.step_facts.iter().filter_map(|text| {
+            let (key, value) = Fact::parts(text)?;
+            Some((key, Cow::Borrowed(value)))
+        }))
     }
 }
 
@@ -111,16 +243,28 @@ pub(crate) mod tests {
             trace_id: None,
             metadata: Metadata::default(),
             removed_count: 0,
-            steps_by_type: [1, 0, 1, 0, 0],
-            step_latency_ms: 30,
             retry_count: 0,
-            step_names: vec!["analyze".into(), "billing_api".into()],
+            steps: vec![step("analyze", StepType::Plan, 10), step("billing_api", StepType::Tool, 20)],
+            timing: Timing { idle_ms: 3, critical_path_ms: 30, ..Timing::default() },
             failures: Vec::new(),
-            decision_count: 0,
-            signal_count: 0,
-            attention_count: 0,
+            failure_cluster: None,
+            decisions: Vec::new(),
+            signals: Vec::new(),
+            step_facts: Vec::new(),
             digest: None,
             batches: vec![Position::new(n * 4)],
         }
+    }
+
+    pub(crate) fn step(name: &str, step_type: StepType, latency_ms: u64) -> StepSummary {
+        StepSummary { name: name.into(), step_type, count: 1, latency_ms }
+    }
+
+    #[test]
+    fn a_confidence_lies_in_one_tenth() {
+        let tenths = [None, Some(0.0), Some(0.099), Some(0.1), Some(0.85), Some(0.9), Some(1.0), Some(7.0)];
+        assert_eq!(tenths.map(|confidence| Tenth::of(confidence).index()), [10, 0, 0, 1, 8, 9, 9, 9]);
+        assert_eq!(Tenth::from_index(10), Some(Tenth::NONE));
+        assert_eq!(Tenth::from_index(11), None);
     }
 }

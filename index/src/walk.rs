@@ -49,9 +49,12 @@ pub struct Page {
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// The page lies deeper than [`PageRequest::MAX_OFFSET`], and so many runs match: a cursor leads there.
-    #[error("the page lies too deep")]
-    TooDeep,
+    /// The page lies deeper than pages can, and so many runs match: a cursor leads there.
+    #[error("the page lies deeper than {most} runs")]
+    TooDeep {
+        /// How many runs can be left out.
+        most: u64,
+    },
     /// The index could not be read.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -76,7 +79,7 @@ impl Snapshot {
             return Ok(nothing(total));
         }
         if request.offset > PageRequest::MAX_OFFSET {
-            return Err(ListError::TooDeep);
+            return Err(ListError::TooDeep { most: PageRequest::MAX_OFFSET });
         }
 
         // The runs at the cursor's own time may lie on either side of it.
@@ -312,7 +315,7 @@ impl Stream<'_> {
             return Ok(Some(*newest));
         }
         if self.at == self.times.len() {
-            self.fetch();
+            self.fetch()?;
         }
         Ok(self.times.get(self.at).copied())
     }
@@ -326,19 +329,20 @@ impl Stream<'_> {
     }
 
     /// Puts the next block at hand, an empty one at the end.
-    fn fetch(&mut self) {
+    fn fetch(&mut self) -> Result<(), IndexError> {
         self.at = 0;
         self.items.clear();
         self.times.clear();
-        let Source::Cold { columns, matching: source, .. } = &mut self.source else { return };
-        let Some(matching) = source else { return };
-        if matching.next_block(self.stride, &mut self.items) {
+        let Source::Cold { columns, matching: source, .. } = &mut self.source else { return Ok(()) };
+        let Some(matching) = source else { return Ok(()) };
+        if matching.next_block(self.stride, &mut self.items)? {
             self.times.resize(self.items.len(), 0);
             columns.started_at().get_vals(&self.items, &mut self.times);
             self.stride = (self.stride * 2).min(4096);
         } else {
             *source = None;
         }
+        Ok(())
     }
 
     fn take(&mut self, stream: usize) -> Entry {

@@ -6,6 +6,7 @@
 pub mod attempts;
 mod digest;
 mod event;
+pub mod failure_path;
 mod fold;
 pub mod lenient;
 mod position;
@@ -27,5 +28,5 @@ pub use position::Position;
 pub use problem::{FieldError, Loc, Problem};
 pub use run::{Decision, Failure, Run, Signal, Step};
 pub use time::Timestamp;
-pub use value::{Metadata, Value};
+pub use value::{Metadata, Value, fact_of_text};
 pub use view::{DecisionView, FailureView, RunView, SignalView, StepView};

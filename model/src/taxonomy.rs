@@ -257,6 +257,9 @@ pub static SIGNAL_CODES: &[SignalRow] = &[
     signal(25, TokenUsage, "limit_approached", Attention),
 ];
 
+/// How many signals there are; their tags begin with 1.
+pub const SIGNAL_CODE_COUNT: usize = 25;
+
 /// The failure codes that have a known meaning. The list is open: any code of the right form is accepted.
 pub static KNOWN_FAILURE_CODES: &[&str] = &[
     "timeout",
@@ -379,6 +382,7 @@ mod tests {
         }
         assert_eq!(ReasonCode::from_tag(0), None);
         assert_eq!(SignalCode::from_tag(26), None);
+        assert_eq!(SIGNAL_CODES.len(), SIGNAL_CODE_COUNT);
     }
 
     #[test]

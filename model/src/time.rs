@@ -52,7 +52,7 @@ impl Timestamp {
     }
 
     /// Year, month and day of this instant in UTC.
-    fn civil(self) -> (i64, u32, u32) {
+    pub fn civil(self) -> (i64, u32, u32) {
         let days = self.0.div_euclid(86_400_000_000) + 719_468;
         let era = days.div_euclid(146_097);
         let day_of_era = days.rem_euclid(146_097);

@@ -1,4 +1,4 @@
-use agenttracer_index::{IndexError, ListError, PageRequest};
+use agenttracer_index::{IndexError, ListError, MAX_METADATA_VALUES};
 use agenttracer_model::{FieldError, Loc, Position, Problem};
 use agenttracer_storage::ReadError;
 use agenttracer_storage::record::DecodeError;
@@ -21,6 +21,8 @@ pub(crate) enum Refusal {
     Failed(String),
     /// Too many questions at a time.
     Busy,
+    /// 503: the question took too long.
+    TimedOut,
     /// 413: the runs of the page are too large together.
     PageTooLarge { max_bytes: usize },
 }
@@ -46,6 +48,10 @@ impl Refusal {
                     "The runs of this page are over {} MiB: ask with a smaller page_size or view=summary",
                     max_bytes >> 20
                 ),
+            ),
+            Self::TimedOut => problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The query took too long and was given up: narrow the time range or the filter".to_owned(),
             ),
             Self::Busy => {
                 let error = "Too many queries at a time: try again in a moment".to_owned();
@@ -92,6 +98,7 @@ impl From<GateError> for Refusal {
     fn from(error: GateError) -> Self {
         match error {
             GateError::Full => Self::Busy,
+            GateError::TimedOut => Self::TimedOut,
             GateError::Panicked => Self::Failed("The query failed".to_owned()),
         }
     }
@@ -99,8 +106,33 @@ impl From<GateError> for Refusal {
 
 impl From<IndexError> for Refusal {
     fn from(error: IndexError) -> Self {
-        tracing::error!(%error, "the index could not be read");
-        Self::Failed("The index could not be read".to_owned())
+        let refused = |name: String, kind, msg| {
+            Self::Unprocessable(vec![FieldError {
+                kind,
+                loc: vec![Loc::Name("query".to_owned()), Loc::Name(name)],
+                msg,
+            }])
+        };
+        match error {
+            IndexError::NotIndexed { .. } => refused(
+                "meta".to_owned(),
+                "not_indexed",
+                format!(
+                    "This metadata key cannot be filtered by: it has over {MAX_METADATA_VALUES} different values, is \
+                     longer than 100 bytes, or came after more keys than are indexed"
+                ),
+            ),
+            IndexError::TooMany { what } => refused(
+                "filter".to_owned(),
+                "too_many_values",
+                format!("The runs have too many different {what} to be counted: narrow the filter"),
+            ),
+            IndexError::GivenUp => Self::TimedOut,
+            error => {
+                tracing::error!(%error, "the index could not be read");
+                Self::Failed("The index could not be read".to_owned())
+            }
+        }
     }
 }
 
@@ -108,12 +140,11 @@ impl From<ListError> for Refusal {
     fn from(error: ListError) -> Self {
         match error {
             ListError::Index(error) => error.into(),
-            ListError::TooDeep => Self::Unprocessable(vec![FieldError {
+            ListError::TooDeep { most } => Self::Unprocessable(vec![FieldError {
                 kind: "less_than_equal",
                 loc: vec![Loc::Name("query".to_owned()), Loc::Name("page".to_owned())],
                 msg: format!(
-                    "At most {} runs can be left out by page: follow the cursors of the Link header instead",
-                    PageRequest::MAX_OFFSET
+                    "At most {most} runs can be left out by page: follow the cursors of the Link header instead"
                 ),
             }]),
         }

@@ -1,5 +1,7 @@
 use std::sync::Arc;
+use std::time::Duration;
 
+use agenttracer_index::Stop;
 use tokio::sync::Semaphore;
 
 /// Runs queries on threads of their own, a few at a time, so that they cannot hold up the threads that serve
@@ -16,6 +18,8 @@ pub(crate) struct Gate {
 pub(crate) enum GateError {
     /// Too many queries wait already.
     Full,
+    /// It took too long.
+    TimedOut,
     /// The query panicked: our own mistake.
     Panicked,
 }
@@ -46,6 +50,30 @@ impl Gate {
             answer
         });
         running.await.map_err(|_| GateError::Panicked)
+    }
+}
+
+/// Tells a query to give up when nobody waits for it any more: dropped with the future that waits.
+struct Waiting(Stop);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
+
+impl Gate {
+    /// As [`run`](Self::run), but the query is given up when its caller goes away or `timeout` is over, by a [`Stop`] that it
+    /// has to look at.
+    pub(crate) async fn run_until<T, F>(&self, timeout: Duration, query: F) -> Result<T, GateError>
+    where
+        T: Send + 'static,
+        F: FnOnce(Stop) -> T + Send + 'static,
+    {
+        let stop = Stop::default();
+        let _waiting = Waiting(stop.clone());
+        let answer = self.run(move || query(stop));
+        tokio::time::timeout(timeout, answer).await.unwrap_or(Err(GateError::TimedOut))
     }
 }
 
@@ -84,6 +112,26 @@ mod tests {
         assert_eq!(running.await.unwrap(), Ok(1));
         assert_eq!(waiting.await.unwrap(), Ok(2));
         assert_eq!(gate.run(|| 4).await, Ok(4));
+    }
+
+    #[tokio::test]
+    async fn a_query_is_given_up_when_its_time_is_over_or_its_caller_leaves() {
+        let gate = Arc::new(Gate::new(1, 4));
+        let until_given_up = |stop: Stop| {
+            while !stop.is_given_up() {
+                std::thread::yield_now();
+            }
+        };
+        let timed_out = gate.run_until(Duration::from_millis(1), until_given_up).await;
+        assert_eq!(timed_out, Err(GateError::TimedOut));
+        let leaving = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { gate.run_until(Duration::from_secs(3600), until_given_up).await }
+        });
+        tokio::task::yield_now().await;
+        leaving.abort();
+        // The one turn comes free only when the others have ended.
+        assert_eq!(gate.run_until(Duration::from_secs(3600), |stop| stop.is_given_up()).await, Ok(false));
     }
 
     #[tokio::test]

@@ -18,18 +18,22 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod aggregate_routes;
 mod cache;
 mod conditions;
 mod cursor;
 mod error;
 mod gate;
 mod held;
+mod interval;
 mod metrics;
 mod params;
 mod query_string;
 mod routes;
 mod runs;
+mod search_line;
 mod state;
+mod tail;
 mod wire;
 
 pub use conditions::filter_of;

@@ -2,14 +2,19 @@
 //! repeats the input, and unknown parameters are ignored. An empty value is no value. Of a parameter that takes one
 //! value the last counts; of a filter that is repeated any value may match.
 
-use agenttracer_index::Filter;
+use agenttracer_index::{Facet, Filter, Sort, SortBy};
 use agenttracer_model::lenient::{self, DatetimeError};
-use agenttracer_model::taxonomy::{FailureType, RunStatus};
-use agenttracer_model::{FieldError, Loc, Timestamp};
+use agenttracer_model::taxonomy::{
+    FailureType, REASON_CODES, ReasonCode, RunStatus, SIGNAL_CODES, SignalCode, StepType,
+};
+use agenttracer_model::{FieldError, Loc, Timestamp, fact_of_text};
 use uuid::Uuid;
 
-use crate::cursor::{Cursor, filter_hash};
+use crate::cursor::{Cursor, NEWEST_FIRST, filter_hash};
+use crate::error::Refusal;
+use crate::interval::{INTERVALS, Interval, MAX_BUCKETS, Zone};
 use crate::query_string::QueryString;
+use crate::search_line;
 
 /// The largest `page_size`, and the largest `limit` of a page of runs.
 pub(crate) const MAX_PAGE_SIZE: u64 = 100;
@@ -28,6 +33,8 @@ pub(crate) struct RunsQuery {
     pub(crate) offset: u64,
     /// How many runs the page holds at most.
     pub(crate) limit: usize,
+    /// In which order.
+    pub(crate) sort: Sort,
     /// Where the page begins; it then counts instead of `page`.
     pub(crate) cursor: Option<Cursor>,
     /// How much of each run is shown.
@@ -66,6 +73,7 @@ pub(crate) fn runs(query: &QueryString<'_>) -> Result<RunsQuery, Vec<FieldError>
             View::Full
         }
     };
+    let sort = reader.sort();
     let filter_hash = filter_hash(&filter);
     let cursor = query.last("cursor").map(Cursor::decode);
     match cursor {
@@ -77,12 +85,17 @@ pub(crate) fn runs(query: &QueryString<'_>) -> Result<RunsQuery, Vec<FieldError>
             "value_error",
             "The cursor was opened with other filters; leave it out to start anew with these".to_owned(),
         ),
+        Some(Some(cursor)) if cursor.sort != sort => reader.error(
+            "cursor",
+            "value_error",
+            "The cursor was opened in another order; leave it out to start anew in this one".to_owned(),
+        ),
         _ => {}
     }
     let cursor = cursor.flatten();
     filter.before_position = cursor.map(|cursor| cursor.opened_at);
     let offset = if cursor.is_some() { 0 } else { (page - 1).saturating_mul(limit) };
-    reader.finish(RunsQuery { filter, filter_hash, offset, limit: limit as usize, cursor, view })
+    reader.finish(RunsQuery { filter, filter_hash, offset, limit: limit as usize, sort, cursor, view })
 }
 
 /// Reads the parameters of `GET /v1/stats`: the filters of the list.
@@ -90,6 +103,129 @@ pub(crate) fn stats(query: &QueryString<'_>) -> Result<Filter, Vec<FieldError>> 
     let mut reader = Reader { query, errors: Vec::new() };
     let filter = reader.filter();
     reader.finish(filter)
+}
+
+/// What `GET /v1/facets` asks.
+#[derive(Debug)]
+pub(crate) struct Facets {
+    pub(crate) filter: Filter,
+    /// The name under which each was asked for.
+    pub(crate) fields: Vec<(String, Facet)>,
+    /// How many values of each are shown.
+    pub(crate) limit: usize,
+}
+
+/// The facets that are counted when none is asked for, and those that can be, beside `meta.<key>`.
+const FACETS: [(&str, Facet); 14] = [
+    ("agent_id", Facet::AgentId),
+    ("agent_version", Facet::AgentVersion),
+    ("environment", Facet::Environment),
+    ("status", Facet::Status),
+    ("failure_type", Facet::FailureType),
+    ("failure_code", Facet::FailureCode),
+    ("step_type", Facet::StepType),
+    ("step_name", Facet::StepName),
+    ("decision_type", Facet::DecisionType),
+    ("reason_code", Facet::ReasonCode),
+    ("signal_type", Facet::SignalType),
+    ("signal_code", Facet::SignalCode),
+    ("has_retries", Facet::HasRetries),
+    ("meta", Facet::MetadataKey),
+];
+/// The most facets of a request.
+const MAX_FACETS: usize = 32;
+/// The most values of a facet, agents and so on.
+const MAX_LIMIT: u64 = 1000;
+
+/// Reads the parameters of `GET /v1/facets`.
+pub(crate) fn facets(query: &QueryString<'_>) -> Result<Facets, Vec<FieldError>> {
+    let mut reader = Reader { query, errors: Vec::new() };
+    let filter = reader.filter();
+    let limit = reader.int("limit", 1, MAX_LIMIT).unwrap_or(20) as usize;
+    let mut fields: Vec<(String, Facet)> = Vec::new();
+    for name in query.all("field") {
+        let facet = match (FACETS.iter().find(|(known, _)| *known == name), name.strip_prefix("meta.")) {
+            (Some((_, facet)), _) => facet.clone(),
+            (None, Some(key)) if !key.is_empty() => Facet::Metadata(key.to_owned()),
+            _ => {
+                let names: Vec<_> = FACETS.iter().map(|(name, _)| format!("'{name}'")).collect();
+                let msg = format!("Input should be {} or 'meta.' and a key", names.join(", "));
+                reader.error("field", "literal_error", msg);
+                continue;
+            }
+        };
+        if fields.iter().all(|(have, _)| have != name) {
+            fields.push((name.to_owned(), facet));
+        }
+    }
+    if fields.len() > MAX_FACETS {
+        reader.error("field", "too_long", format!("At most {MAX_FACETS} fields can be asked for at a time"));
+    }
+    if fields.is_empty() {
+        fields = FACETS.iter().map(|(name, facet)| ((*name).to_owned(), facet.clone())).collect();
+    }
+    reader.finish(Facets { filter, fields, limit })
+}
+
+/// What `GET /v1/runs/histogram` and `/v1/timeseries` ask.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    pub(crate) filter: Filter,
+    /// How wide a bucket is; chosen when nothing is said.
+    pub(crate) interval: Option<(&'static str, Interval)>,
+    /// At most so many buckets, where the width is chosen.
+    pub(crate) buckets: Option<usize>,
+    pub(crate) zone: Zone,
+}
+
+/// Reads the parameters of `GET /v1/runs/histogram` and `/v1/timeseries`.
+pub(crate) fn timeline(query: &QueryString<'_>) -> Result<Timeline, Vec<FieldError>> {
+    let mut reader = Reader { query, errors: Vec::new() };
+    let filter = reader.filter();
+    let buckets = reader.int("buckets", 2, MAX_BUCKETS as u64).map(|buckets| buckets as usize);
+    let interval = query.last("interval").and_then(|text| {
+        let interval = Interval::parse(text);
+        if interval.is_none() {
+            let names: Vec<_> = INTERVALS.iter().map(|(name, _)| *name).collect();
+            reader.error("interval", "literal_error", format!("Input should be one of {}", names.join(", ")));
+        }
+        interval
+    });
+    let zone = match query.last("time_zone").map(Zone::parse) {
+        None => Zone::utc(),
+        Some(Some(zone)) => zone,
+        Some(None) => {
+            let msg = "Input should be UTC or an offset from it, as +02:00";
+            reader.error("time_zone", "value_error", msg.to_owned());
+            Zone::utc()
+        }
+    };
+    reader.finish(Timeline { filter, interval, buckets, zone })
+}
+
+/// What a timeline with too narrow buckets is answered.
+pub(crate) fn too_many_buckets() -> Refusal {
+    Refusal::Unprocessable(vec![FieldError {
+        kind: "too_many_buckets",
+        loc: vec![Loc::Name("query".to_owned()), Loc::Name("interval".to_owned())],
+        msg: format!("There would be over {MAX_BUCKETS} buckets: ask for wider ones or a shorter time"),
+    }])
+}
+
+/// Reads the filter and the `limit` of aggregates that list things.
+pub(crate) fn limited(query: &QueryString<'_>, default: usize) -> Result<(Filter, usize), Vec<FieldError>> {
+    let mut reader = Reader { query, errors: Vec::new() };
+    let filter = reader.filter();
+    let limit = reader.int("limit", 1, MAX_LIMIT).map_or(default, |limit| limit as usize);
+    reader.finish((filter, limit))
+}
+
+/// Reads the parameters of `GET /v1/tail`: live runs are shown unless a status is asked for.
+pub(crate) fn tail(query: &QueryString<'_>) -> Result<(Filter, Option<u64>), Vec<FieldError>> {
+    let mut reader = Reader { query, errors: Vec::new() };
+    let filter = Filter { live: true, ..reader.filter() };
+    let after = reader.int("after", 0, u64::MAX);
+    reader.finish((filter, after))
 }
 
 /// Reads the parameters of `GET /v1/runs/{run_id}/steps`.
@@ -121,6 +257,8 @@ impl Reader<'_> {
     /// The filters that the list and the aggregates share.
     fn filter(&mut self) -> Filter {
         let mut filter = Filter {
+            session_id: self.texts("session_id"),
+            live: self.boolean("live").unwrap_or_default(),
             agent_id: self.texts("agent_id"),
             agent_version: self.texts("agent_version"),
             environment: self.texts("environment"),
@@ -137,8 +275,102 @@ impl Reader<'_> {
         let none_known;
         (filter.failure_type, none_known) = self.closed("failure_type", FailureType::parse);
         filter.nothing |= none_known;
-        filter.live = self.boolean("live").unwrap_or(false);
+        let none_known;
+        (filter.step_type, none_known) = self.closed("step_type", StepType::parse);
+        filter.nothing |= none_known;
+        let none_known;
+        (filter.parent_run_id, none_known) = self.closed("parent_run_id", |text| Uuid::try_parse(text).ok());
+        filter.nothing |= none_known;
+        let none_known;
+        (filter.failure_cluster, none_known) = self.closed("failure_cluster", search_line::parse_cluster);
+        filter.nothing |= none_known;
+        if self.asks(&["decision_type", "reason_code"]) {
+            let rows = REASON_CODES.iter().filter(|row| {
+                self.is_asked("decision_type", row.decision_type.as_str()) && self.is_asked("reason_code", row.code)
+            });
+            filter.reason = rows.filter_map(|row| ReasonCode::from_tag(row.tag)).collect();
+            filter.nothing |= filter.reason.is_empty();
+        }
+        self.signals(&mut filter);
+        for key in self.query.names_under("meta.") {
+            let mut values = self.texts(&format!("meta.{key}"));
+            // A number in any form is the number.
+            let numbers: Vec<_> = values.iter().map(|value| fact_of_text(value).into_owned()).collect();
+            values.extend(numbers);
+            values.sort_unstable();
+            values.dedup();
+            filter.metadata.push((key.to_owned(), values));
+        }
+        for line in self.query.all("q") {
+            if let Err(errors) = search_line::parse(line, &mut filter) {
+                for error in errors {
+                    self.error("q", "search_line", format!("column {}: {}", error.column, error.what));
+                }
+            }
+        }
         filter
+    }
+
+    /// One signal has to have a type, a code and a value of those asked for.
+    fn signals(&mut self, filter: &mut Filter) {
+        if !self.asks(&["signal_type", "signal_code", "signal_value"]) {
+            return;
+        }
+        let mut values = Vec::new();
+        for value in self.query.all("signal_value") {
+            match lenient::boolean(value) {
+                Some(value) => values.push(value),
+                None => {
+                    let msg = "Input should be a valid boolean, unable to interpret input".to_owned();
+                    return self.error("signal_value", "bool_parsing", msg);
+                }
+            }
+        }
+        for row in SIGNAL_CODES {
+            if !self.is_asked("signal_type", row.signal_type.as_str()) || !self.is_asked("signal_code", row.code) {
+                continue;
+            }
+            let Some(code) = SignalCode::from_tag(row.tag) else { continue };
+            let wanted = [true, false].into_iter().filter(|value| values.is_empty() || values.contains(value));
+            filter.signal.extend(wanted.map(|value| (code, value)));
+        }
+        filter.nothing |= filter.signal.is_empty();
+    }
+
+    /// Whether any of these parameters has a value.
+    fn asks(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.query.last(name).is_some())
+    }
+
+    /// Whether `value` is one of those asked for; any is when none was.
+    fn is_asked(&self, name: &str, value: &str) -> bool {
+        let mut asked = self.query.all(name).peekable();
+        asked.peek().is_none() || asked.any(|asked| asked == value)
+    }
+
+    /// `sort` and `order`: newest first when nothing is asked.
+    fn sort(&mut self) -> Sort {
+        let mut sort = NEWEST_FIRST;
+        if let Some(text) = self.query.last("sort") {
+            // A minus in front says what is so anyway.
+            sort.by = match text.strip_prefix('-').unwrap_or(text) {
+                "started_at" => SortBy::StartedAt,
+                "duration_ms" => SortBy::DurationMs,
+                "step_count" => SortBy::StepCount,
+                "retry_count" => SortBy::RetryCount,
+                _ => {
+                    let msg = "Input should be 'started_at', 'duration_ms', 'step_count' or 'retry_count'";
+                    self.error("sort", "literal_error", msg.to_owned());
+                    SortBy::StartedAt
+                }
+            };
+        }
+        match self.query.last("order") {
+            None | Some("desc") => {}
+            Some("asc") => sort.ascending = true,
+            Some(_) => self.error("order", "literal_error", "Input should be 'asc' or 'desc'".to_owned()),
+        }
+        sort
     }
 
     /// All values of an open filter.
@@ -352,7 +584,8 @@ mod tests {
     fn a_cursor_belongs_to_its_filter() {
         let opened = ask("agent_id=a").unwrap();
         let cursor = Cursor {
-            started_at: Timestamp::from_micros(5),
+            sort: NEWEST_FIRST,
+            rank: agenttracer_index::Rank { is_last: false, number: 5 },
             run_id: Uuid::from_u128(6),
             opened_at: Position::new(7),
             filter_hash: opened.filter_hash,

@@ -33,6 +33,15 @@ impl<'a> QueryString<'a> {
         self.all(name).last()
     }
 
+    /// The names that begin with `prefix` and have a value that is not empty, each once, ascending; without the prefix.
+    pub(crate) fn names_under(&self, prefix: &str) -> Vec<&str> {
+        let with_value = self.pairs.iter().filter(|(_, value)| !value.is_empty());
+        let mut names: Vec<_> = with_value.filter_map(|(name, _)| name.strip_prefix(prefix)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// The same parameters as they were written, with `name` set to `value`, which needs no escape. What could end a
     /// link in a header is escaped.
     pub(crate) fn with(&self, name: &str, value: &str) -> String {
@@ -108,6 +117,8 @@ mod tests {
         assert_eq!(query.last("status"), Some("%zz%4"));
         assert_eq!(query.last("q"), Some("\u{FFFD}"));
         assert_eq!(QueryString::new("").last("q"), None);
+        let facts = QueryString::new("meta.b=1&meta.a=&meta.b=2&meta.%C3%A9=3&meta=4&metal=5");
+        assert_eq!(facts.names_under("meta."), ["b", "é"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use agenttracer_index::{Count, PageRequest, RunSummary, Snapshot};
+use agenttracer_index::{Count, PageRequest, RunSummary, Snapshot, SortedRequest, Stop};
 use agenttracer_model::taxonomy::RunStatus;
 use axum::Router;
 use axum::body::Body;
@@ -14,13 +14,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, NEWEST_FIRST};
 use crate::error::{Detail, Refusal, json_response};
 use crate::held::Held;
 use crate::params::{self, View};
 use crate::query_string::QueryString;
 use crate::state::{QueryState, Shared};
 use crate::wire::{self, HealthView, RunLatencyView, StatsView, SummaryView};
+use crate::{aggregate_routes, tail};
 
 /// How many matches `X-Total-Count` counts exactly; of more than these, `X-Total-Count-Min` says at least so many.
 const COUNT_UP_TO: u64 = 100_000;
@@ -44,7 +45,20 @@ pub fn routes(state: QueryState) -> Router {
         ("/v1/runs/{run_id}/signals", question("run_signals", signals)),
         ("/v1/runs/{run_id}/events", question("run_events", events)),
         ("/v1/runs/{run_id}/latency", question("run_latency", latency)),
+        ("/v1/runs/histogram", question("histogram", aggregate_routes::histogram)),
         ("/v1/stats", question("stats", stats)),
+        ("/v1/facets", question("facets", aggregate_routes::facets)),
+        ("/v1/timeseries", question("timeseries", aggregate_routes::timeseries)),
+        ("/v1/agents", question("agents", aggregate_routes::agents)),
+        ("/v1/agents/{agent_id}/versions", question("versions", aggregate_routes::versions)),
+        (
+            "/v1/agents/{agent_id}/versions/{agent_version}/latency",
+            question("version_latency", aggregate_routes::version_latency),
+        ),
+        ("/v1/decisions", question("decisions", aggregate_routes::decisions)),
+        ("/v1/signals", question("signals", aggregate_routes::signals)),
+        ("/v1/failures", question("failures", aggregate_routes::failures)),
+        ("/v1/tail", follow(&state)),
         ("/health", notice(&state, health)),
         ("/metrics", notice(&state, metrics)),
     ] {
@@ -62,41 +76,53 @@ async fn method_not_allowed() -> Response<Body> {
 }
 
 /// One request.
-struct Asked {
+pub(crate) struct Asked {
     path: String,
     query: String,
-    /// As it stands in the path, decoded; empty where a path has none.
-    run_id: String,
+    /// What stands in the path, decoded.
+    params: Vec<String>,
     /// The entity tags that the client has.
     if_none_match: Option<String>,
+    stop: Stop,
 }
 
 impl Asked {
-    fn query(&self) -> QueryString<'_> {
+    pub(crate) fn query(&self) -> QueryString<'_> {
         QueryString::new(&self.query)
     }
 
-    fn run_id(&self) -> Result<Uuid, Refusal> {
-        Ok(params::run_id(&self.run_id)?)
+    /// The parameter of the path at this place.
+    pub(crate) fn param(&self, at: usize) -> &str {
+        self.params.get(at).map_or("", String::as_str)
     }
 
-    /// Whether the client has what is tagged so; tags are compared weakly.
+    fn run_id(&self) -> Result<Uuid, Refusal> {
+        Ok(params::run_id(self.param(0))?)
+    }
+
+    /// The snapshot from which all of the answer comes; its questions end when nobody waits for it any more.
+    pub(crate) fn snapshot(&self, shared: &Shared) -> Snapshot {
+        shared.index.snapshot().until(self.stop.clone())
+    }
+
+    /// Whether the client has what is tagged so.
     fn has(&self, tag: &str) -> bool {
-        let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-        let tags = self.if_none_match.as_deref().unwrap_or_default();
-        tags.split(',').any(|have| have.trim() == "*" || opaque(have) == opaque(tag))
+        let Some(tags) = &self.if_none_match else { return false };
+        tags.split(',')
+            .map(str::trim)
+            .any(|have| have == "*" || have.trim_start_matches("W/") == tag.trim_start_matches("W/"))
     }
 }
 
 /// The body of a 200, which is JSON, and its further headers; or that the client has it already.
-struct Answer {
+pub(crate) struct Answer {
     body: Bytes,
     headers: Vec<(HeaderName, HeaderValue)>,
     not_modified: bool,
 }
 
 impl Answer {
-    fn json(body: &impl Serialize) -> Result<Self, Refusal> {
+    pub(crate) fn json(body: &impl Serialize) -> Result<Self, Refusal> {
         Ok(Self::new(sonic_rs::to_vec(body)?))
     }
 
@@ -116,13 +142,12 @@ impl Answer {
             return Ok(Self::new(body()?));
         }
         let last = run.batches.last().copied().unwrap_or_default();
-        // Weak: what the edge does to an answer may change its bytes. The log is named, since positions mean something
-        // else in another one.
-        let tag = format!("W/\"{:08x}-{last}\"", shared.log.id().as_fields().0);
+        // Weak, since compression changes the bytes.
+        let tag = format!("W/\"{:08x}-{last}\"", shared.log_tag);
         let not_modified = asked.has(&tag);
         let body = if not_modified { Bytes::new() } else { body()? };
-        let headers = HeaderValue::try_from(tag).ok().map(|tag| (ETAG, tag)).into_iter().collect();
-        Ok(Self { body, headers, not_modified })
+        let headers = HeaderValue::try_from(tag).ok().map(|tag| (ETAG, tag)).into_iter();
+        Ok(Self { body, headers: headers.collect(), not_modified })
     }
 
     fn into_response(self, held: &Held) -> Result<Response<Body>, Refusal> {
@@ -150,19 +175,20 @@ fn question(
         let shared = Arc::clone(&shared);
         async move {
             let started = Instant::now();
-            let run_id = params.ok().and_then(|params| params.iter().next().map(|(_, value)| value.to_owned()));
             let path = uri.path().to_owned();
+            let params = params.map(|params| params.iter().map(|(_, value)| value.to_owned()).collect());
             let asked = Asked {
                 path: path.clone(),
                 query: uri.query().unwrap_or_default().to_owned(),
-                run_id: run_id.unwrap_or_default(),
+                params: params.unwrap_or_default(),
                 if_none_match: headers.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).map(str::to_owned),
+                stop: Stop::default(),
             };
             let work = {
                 let shared = Arc::clone(&shared);
-                move || answer(&shared, &asked)
+                move |stop| answer(&shared, &Asked { stop, ..asked })
             };
-            let outcome = match shared.gate.run(work).await {
+            let outcome = match shared.gate.run_until(shared.timeout, work).await {
                 Ok(outcome) => outcome,
                 Err(error) => Err(error.into()),
             };
@@ -170,6 +196,25 @@ fn question(
                 .and_then(|answer| answer.into_response(&shared.held))
                 .unwrap_or_else(|refusal| refusal.into_response(&path));
             shared.metrics.answered(name, response.status().as_u16(), started.elapsed().as_secs_f64());
+            response
+        }
+    })
+}
+
+/// `GET /v1/tail`: answered for as long as the client wants.
+fn follow(state: &QueryState) -> MethodRouter {
+    let shared = Arc::clone(&state.0);
+    get(move |uri: Uri, headers: HeaderMap| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let started = Instant::now();
+            let query = QueryString::new(uri.query().unwrap_or_default());
+            let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+            let response = params::tail(&query)
+                .map_err(Refusal::from)
+                .and_then(|(filter, after)| tail::answer(&shared, filter, last_seen.or(after)))
+                .unwrap_or_else(|refusal| refusal.into_response(uri.path()));
+            shared.metrics.answered("tail", response.status().as_u16(), started.elapsed().as_secs_f64());
             response
         }
     })
@@ -185,16 +230,15 @@ fn notice(state: &QueryState, answer: fn(&Shared) -> Response<Body>) -> MethodRo
 fn list(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let query = asked.query();
     let wanted = params::runs(&query)?;
-    let snapshot = shared.index.snapshot();
-    let page = snapshot.list(
-        &wanted.filter,
-        &PageRequest {
-            after: wanted.cursor.map(|cursor| (cursor.started_at, cursor.run_id)),
-            offset: wanted.offset,
-            limit: wanted.limit,
-            count_up_to: COUNT_UP_TO,
-        },
-    )?;
+    let snapshot = asked.snapshot(shared);
+    let (sort, offset, limit) = (wanted.sort, wanted.offset, wanted.limit);
+    let after = wanted.cursor.map(|cursor| (cursor.rank, cursor.run_id));
+    let page = if sort == NEWEST_FIRST {
+        let after = after.map(|(rank, run_id)| (sort.time(rank), run_id));
+        snapshot.list(&wanted.filter, &PageRequest { after, offset, limit, count_up_to: COUNT_UP_TO })?
+    } else {
+        snapshot.list_sorted(&wanted.filter, &SortedRequest { sort, after, offset, limit })?
+    };
 
     let mut headers = vec![match page.total {
         Count::Exactly(count) => (HeaderName::from_static("x-total-count"), HeaderValue::from(count)),
@@ -202,7 +246,8 @@ fn list(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     }];
     if let Some(last) = page.runs.last().filter(|_| page.more) {
         let next = Cursor {
-            started_at: last.started_at,
+            sort,
+            rank: sort.rank(last),
             run_id: last.run_id,
             opened_at: wanted.cursor.map_or(snapshot.position(), |cursor| cursor.opened_at),
             filter_hash: wanted.filter_hash,
@@ -283,7 +328,7 @@ fn events(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
 /// `GET /v1/stats`
 fn stats(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let filter = params::stats(&asked.query())?;
-    Answer::json(&StatsView::from(shared.index.snapshot().stats(&filter)?))
+    Answer::json(&StatsView::from(asked.snapshot(shared).stats(&filter)?))
 }
 
 /// Both values, or the errors of both.

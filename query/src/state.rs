@@ -1,8 +1,10 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use agenttracer_index::Index;
 use agenttracer_storage::Log;
 use prometheus::Registry;
+use tokio::sync::{Semaphore, watch};
 
 use crate::cache::RunCache;
 use crate::gate::Gate;
@@ -21,6 +23,10 @@ pub struct QueryOptions {
     pub cache_bytes: usize,
     /// The largest page of whole runs, in bytes; a larger one is answered with 413. Default: 64 MiB.
     pub max_page_bytes: usize,
+    /// How long a query may take, its turn in the queue included; one that takes longer is answered with 503. Default: 10 s.
+    pub timeout: Duration,
+    /// Clients that follow `/v1/tail` at a time; one more is answered with 429. Default: 64.
+    pub max_followers: usize,
     /// Bytes of answers that wait to be read by their clients, all together; more is answered with 429. Default: 256 MiB.
     pub max_held_bytes: usize,
 }
@@ -33,6 +39,8 @@ impl Default for QueryOptions {
             max_waiting: 512,
             cache_bytes: 32 << 20,
             max_page_bytes: 64 << 20,
+            timeout: Duration::from_secs(10),
+            max_followers: 64,
             max_held_bytes: 256 << 20,
         }
     }
@@ -49,6 +57,13 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) held: Held,
     pub(crate) max_page_bytes: usize,
+    pub(crate) timeout: Duration,
+    /// One permit for each client that may follow.
+    pub(crate) followers: Arc<Semaphore>,
+    /// Turned when the server stops.
+    pub(crate) closing: watch::Sender<bool>,
+    /// Names the log in entity tags: positions mean something else in another one.
+    pub(crate) log_tag: u32,
     pub(crate) metrics: Metrics,
 }
 
@@ -64,8 +79,13 @@ impl QueryState {
         registry: &Registry,
         options: &QueryOptions,
     ) -> Result<Self, prometheus::Error> {
+        let log_tag = log.id().as_fields().0;
         Ok(Self(Arc::new(Shared {
             index,
+            log_tag,
+            timeout: options.timeout,
+            followers: Arc::new(Semaphore::new(options.max_followers.min(Semaphore::MAX_PERMITS))),
+            closing: watch::Sender::new(false),
             log,
             cache: RunCache::new(options.cache_bytes),
             gate: Gate::new(options.max_running, options.max_waiting),
@@ -73,6 +93,11 @@ impl QueryState {
             max_page_bytes: options.max_page_bytes,
             metrics: Metrics::new(registry)?,
         })))
+    }
+
+    /// Ends the streams of those who follow `/v1/tail`, so that a stop need not wait for them. Other questions go on.
+    pub fn close(&self) {
+        self.0.closing.send_replace(true);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The bodies that are ours to shape: everything but the run itself, which is `model::RunView` as it stands.
 
+mod aggregates;
 mod latency;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+pub(crate) use aggregates::*;
 pub(crate) use latency::RunLatencyView;
 
 /// A run without its children: the fields of a run in their order, then counts.
@@ -67,9 +69,9 @@ impl<'a> From<&'a RunSummary> for SummaryView<'a> {
             position: run.position(),
             step_count: run.step_count(),
             retry_count: run.retry_count,
-            decision_count: run.decision_count,
-            signal_count: run.signal_count,
-            attention_count: run.attention_count,
+            decision_count: run.decision_count(),
+            signal_count: run.signal_count(),
+            attention_count: run.attention_count(),
             failures: run
                 .failures
                 .iter()
@@ -146,6 +148,16 @@ pub(crate) struct HealthView<'a> {
     /// Why the status is not `healthy`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+}
+
+/// The data of the event `missed` of `GET /v1/tail`: records that were passed over.
+#[derive(Serialize)]
+pub(crate) struct MissedView {
+    pub(crate) from: Position,
+    /// The first that was not.
+    pub(crate) to: Position,
+    /// `behind`: the client was too far behind. `damaged`: the log is damaged there.
+    pub(crate) reason: &'static str,
 }
 
 /// One record of a run: its position, when the server took it in, its type, and its fields as they were sent.

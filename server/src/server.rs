@@ -33,6 +33,7 @@ pub struct Server {
     addresses: Addresses,
     address_file: AddressFile,
     node: Node,
+    questions: QueryState,
     switch: Switch,
     serving: JoinSet<()>,
     background: Background,
@@ -71,9 +72,9 @@ impl Server {
             Ok(())
         };
         let maintenance = maintain(&node, &config);
-        let (writes, reads) = states(&node, &config, maintenance.done())?;
+        let (writes, questions) = states(&node, &config, maintenance.done())?;
         let (ingest_routes, query_routes) =
-            (agenttracer_ingest::routes(writes.clone()), agenttracer_query::routes(reads));
+            (agenttracer_ingest::routes(writes.clone()), agenttracer_query::routes(questions.clone()));
         let page = ui::routes(&addresses, &config.sync.to_string());
         let query_routes = query_routes.merge(page);
         serve(ingest, ingest_routes)?;
@@ -83,7 +84,7 @@ impl Server {
         address_file.publish(&addresses)?;
         let background = Background::start(maintenance)
             .map_err(|source| StartError::Io { file: config.data_dir.clone(), source })?;
-        Ok(Self { addresses, address_file, node, switch, serving, background })
+        Ok(Self { addresses, address_file, node, questions, switch, serving, background })
     }
 
     /// Where the server listens.
@@ -100,6 +101,7 @@ impl Server {
             tracing::warn!(%error, "addresses.json could not be removed");
         }
         self.switch.turn();
+        self.questions.close();
         let drained = timeout(DRAIN, async { while self.serving.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             tracing::warn!("requests that took too long were cut off");

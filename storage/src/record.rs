@@ -39,7 +39,7 @@ use uuid::Uuid;
 pub use decode::{Records, decode};
 pub(crate) use decode::{all, take};
 pub use encode::{encode_events, encode_run};
-pub use metadata::MetadataRef;
+pub use metadata::{MetadataRef, ScalarRef};
 
 /// The id of the one codec that is written: the stored structs of version 1 in [`CONFIG`].
 pub(crate) const CODEC: u8 = 1;

@@ -148,7 +148,7 @@ proptest! {
         let expected: Vec<_> = views.iter().filter(|run| meets(run, &pairs)).collect();
         let ids: Vec<_> = expected.iter().map(|run| run.run_id.to_string()).collect();
         let query = query(&pairs);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let all = world.get(&format!("/v1/runs?{query}view=summary&page_size=100")).await;
             assert_eq!(all.ids(), ids[..ids.len().min(100)], "{query}");

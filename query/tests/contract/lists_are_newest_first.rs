@@ -104,7 +104,7 @@ async fn empty_parameters_unknown_ones_and_a_slash_change_nothing() {
         "/v1/runs/",
         "/v1/runs?",
         "/v1/runs?page=&page_size=&agent_id=&status=&start_time=&cursor=&view=",
-        "/v1/runs?limit=3&sort=up&page=1.0",
+        "/v1/runs?limit=3&colour=up&page=1.0",
         "/v1/runs/?page=%31",
     ] {
         assert_eq!(world.ids(path).await, first, "{path}");

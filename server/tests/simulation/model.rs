@@ -124,10 +124,10 @@ impl Model {
             run.run_id
         );
         let names: BTreeSet<_> = run.steps.iter().map(|step| step.name.as_str()).collect();
-        assert!(found.step_names.iter().map(|name| &**name).eq(names), "the step names of batch {id}");
+        assert!(found.step_names().map(|name| &**name).eq(names), "the step names of batch {id}");
         let codes = run.failures.iter().map(|failure| failure.failure_code.as_str());
         assert!(found.failures.iter().map(|failure| &*failure.failure_code).eq(codes), "the failures of batch {id}");
-        let counts = (found.step_count() as usize, found.decision_count as usize, found.signal_count as usize);
+        let counts = (found.step_count() as usize, found.decision_count() as usize, found.signal_count() as usize);
         assert_eq!(counts, (run.steps.len(), run.decisions.len(), run.quality_signals.len()), "of batch {id}");
         assert_eq!(found.removed_count, run.removed_count, "of batch {id}");
     }

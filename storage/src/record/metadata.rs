@@ -24,7 +24,7 @@ const MAX_DEPTH: u32 = 32;
 #[derive(Clone, Copy)]
 pub struct MetadataRef<'a>(pub(super) &'a [u8]);
 
-impl MetadataRef<'_> {
+impl<'a> MetadataRef<'a> {
     /// Whether there is no key at all, told without decoding.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -36,6 +36,24 @@ impl MetadataRef<'_> {
         self.0.windows(text.len().max(1)).any(|window| window == text.as_bytes())
     }
 
+    /// Hands each key at the top whose value is a scalar to `each`, borrowed; the others are stepped over.
+    ///
+    /// # Errors
+    /// As for [`decode`](Self::decode).
+    pub fn scalars(&self, mut each: impl FnMut(&'a str, ScalarRef<'a>)) -> Result<(), DecodeError> {
+        let mut reader = Reader(self.0);
+        let mut read = || {
+            while !reader.0.is_empty() {
+                let key: &str = reader.take()?;
+                if let Some(value) = reader.scalar()? {
+                    each(key, value);
+                }
+            }
+            Ok(())
+        };
+        read().map_err(|what| DecodeError { position: Position::ZERO, record: 0, what })
+    }
+
     /// Decodes it.
     ///
     /// # Errors
@@ -43,6 +61,18 @@ impl MetadataRef<'_> {
     pub fn decode(&self) -> Result<Metadata, DecodeError> {
         read(self.0).map_err(|what| DecodeError { position: Position::ZERO, record: 0, what })
     }
+}
+
+/// A scalar of metadata, borrowed.
+#[expect(missing_docs, reason = "the values are those of agenttracer_model::Value")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ScalarRef<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Float(f64),
+    String(&'a str),
 }
 
 /// Shows no content: metadata is the client's.
@@ -130,6 +160,28 @@ impl<'a> Reader<'a> {
         let (value, used) = bincode::borrow_decode_from_slice(self.0, CONFIG).map_err(|error| format!("{error:?}"))?;
         self.0 = &self.0[used..];
         Ok(value)
+    }
+
+    /// A value that is a scalar; another one is stepped over.
+    fn scalar(&mut self) -> Result<Option<ScalarRef<'a>>, String> {
+        let before = self.0;
+        Ok(Some(match self.take::<u8>()? {
+            0 => ScalarRef::Null,
+            1 => ScalarRef::Bool(false),
+            2 => ScalarRef::Bool(true),
+            3 => ScalarRef::Int(self.take()?),
+            4 => ScalarRef::Uint(self.take()?),
+            5 => match self.take::<f64>()? {
+                value if value.is_finite() => ScalarRef::Float(value),
+                _ => return Err("a float that is not finite".to_owned()),
+            },
+            6 => ScalarRef::String(self.take()?),
+            _ => {
+                self.0 = before;
+                self.value(1)?;
+                return Ok(None);
+            }
+        }))
     }
 
     fn value(&mut self, depth: u32) -> Result<Value, String> {

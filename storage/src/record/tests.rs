@@ -36,6 +36,7 @@ fn read_in_every_way(payload: Vec<u8>, records: u32) -> bool {
             | RecordRef::StepStarted(StepRef { metadata, .. }) = record
             {
                 let _ = metadata.decode();
+                let _ = metadata.scalars(|_, _| {});
             }
         }
     }
@@ -265,6 +266,11 @@ proptest! {
             let RecordRef::StepEnded(read) = record else { panic!() };
             prop_assert_eq!((read.name, read.ended_at), (step.name.as_str(), step.ended_at));
             prop_assert_eq!(&read.metadata.decode().unwrap(), &step.metadata);
+            let mut scalars = Vec::new();
+            read.metadata.scalars(|key, value| scalars.push((key.to_owned(), format!("{value:?}")))).unwrap();
+            let expected = step.metadata.0.iter().filter(|(_, value)| !matches!(value, Value::Array(_) | Value::Object(_)));
+            let expected: Vec<_> = expected.map(|(key, value)| (key.clone(), format!("{value:?}"))).collect();
+            prop_assert_eq!(scalars, expected);
         }
     }
 

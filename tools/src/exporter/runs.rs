@@ -65,7 +65,7 @@ impl Runs<'_> {
 fn chunks(runs: &[Arc<RunSummary>]) -> impl Iterator<Item = &[Arc<RunSummary>]> {
     let mut bytes = 0;
     runs.chunk_by(move |before, _| {
-        let parts = before.step_count() + before.decision_count + before.signal_count;
+        let parts = before.step_count() + before.decision_count() + before.signal_count();
         bytes += RUN_BYTES.min((u64::from(parts) + 2) * PART_BYTES);
         let goes_on = bytes < CHUNK_BYTES;
         if !goes_on {

@@ -1,0 +1,162 @@
+//! The routes of aggregates. Each goes over everything that its filter names.
+
+use std::cmp::Reverse;
+
+use agenttracer_index::{Facet, Filter, GroupBy, TimeBucket};
+use agenttracer_model::Timestamp;
+
+use crate::error::Refusal;
+use crate::interval::Interval;
+use crate::params::{self, Facets, Timeline};
+use crate::routes::{Answer, Asked};
+use crate::state::Shared;
+use crate::wire::{
+    AgentView, AgentsView, ClusterView, DecisionsView, FacetView, FacetsView, FailuresView, HistogramBucket,
+    LatencyView, SeriesBucket, SignalsView, TimelineView, VersionView, VersionsView,
+};
+
+/// How many buckets a timeline has when nothing is said.
+const BUCKETS: usize = 60;
+
+/// `GET /v1/facets`
+pub(crate) fn facets(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let Facets { filter, fields, limit } = params::facets(&asked.query())?;
+    let facets: Vec<Facet> = fields.iter().map(|(_, facet)| facet.clone()).collect();
+    let (total_runs, counts) = asked.snapshot(shared).facets(&filter, &facets)?;
+    let views = fields.into_iter().zip(counts).map(|((field, _), counts)| FacetView::new(field, counts, limit));
+    Answer::json(&FacetsView { total_runs, facets: views.collect() })
+}
+
+/// `GET /v1/runs/histogram`
+pub(crate) fn histogram(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    timeline(shared, asked, false, HistogramBucket::new)
+}
+
+/// `GET /v1/timeseries`
+pub(crate) fn timeseries(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    timeline(shared, asked, true, SeriesBucket::new)
+}
+
+fn timeline<B: serde::Serialize>(
+    shared: &Shared,
+    asked: &Asked,
+    durations: bool,
+    view: fn(Timestamp, Timestamp, &TimeBucket) -> B,
+) -> Result<Answer, Refusal> {
+    let Timeline { filter, interval, buckets, zone } = params::timeline(&asked.query())?;
+    let snapshot = asked.snapshot(shared);
+    let range = match (filter.start_time, filter.end_time) {
+        (Some(start), Some(end)) => (start <= end).then_some((start, end)),
+        // Where one end is open, it is that of the runs.
+        (start, end) => snapshot
+            .time_range(&filter)?
+            .map(|(first, last)| (start.unwrap_or(first), end.unwrap_or(last)))
+            .filter(|(first, last)| first <= last),
+    };
+    let Some((first, last)) = range else {
+        let nothing: [B; 0] = [];
+        return Answer::json(&TimelineView {
+            interval: interval.map(|(name, _)| name),
+            time_zone: zone.name,
+            total_runs: 0,
+            buckets: nothing.into(),
+        });
+    };
+    // Times before and behind all runs stand just outside the calendar's years that runs can have.
+    let (name, interval) = interval.unwrap_or_else(|| Interval::fitting(first, last, buckets.unwrap_or(BUCKETS)));
+    let Some(edges) = interval.edges(&zone, first, last) else {
+        return Err(params::too_many_buckets());
+    };
+    let counted = snapshot.timeline(&filter, &edges, durations)?;
+    let total_runs = counted.iter().map(TimeBucket::runs).sum();
+    let buckets = edges.windows(2).zip(&counted).map(|(edges, bucket)| view(edges[0], edges[1], bucket));
+    Answer::json(&TimelineView { interval: Some(name), time_zone: zone.name, total_runs, buckets: buckets.collect() })
+}
+
+/// `GET /v1/agents`
+pub(crate) fn agents(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let (filter, limit) = params::limited(&asked.query(), 1000)?;
+    let groups = asked.snapshot(shared).groups(&filter, GroupBy::Agent)?;
+    let total_runs = groups.values().map(|group| group.runs()).sum();
+    let mut agents: Vec<_> = groups
+        .iter()
+        .map(|(agent_id, group)| AgentView { agent_id: agent_id.clone(), versions: group.versions, runs: group.into() })
+        .collect();
+    // Stable: agents with as many runs stay in the order of their names.
+    agents.sort_by_key(|agent| Reverse(agent.runs.runs));
+    agents.truncate(limit);
+    Answer::json(&AgentsView { total_runs, total_agents: groups.len(), agents })
+}
+
+/// `GET /v1/agents/{agent_id}/versions`
+pub(crate) fn versions(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let (filter, limit) = params::limited(&asked.query(), 1000)?;
+    let agent_id = asked.param(0).to_owned();
+    let Some(filter) = of_agent(filter, &agent_id) else {
+        return Answer::json(&VersionsView { agent_id, total_runs: 0, total_versions: 0, versions: Vec::new() });
+    };
+    let groups = asked.snapshot(shared).groups(&filter, GroupBy::Version)?;
+    let total_runs = groups.values().map(|group| group.runs()).sum();
+    let mut versions: Vec<_> = groups
+        .iter()
+        .map(|(version, group)| VersionView { agent_version: version.clone(), runs: group.into() })
+        .collect();
+    versions.sort_by_key(|version| Reverse(version.runs.first_seen));
+    versions.truncate(limit);
+    Answer::json(&VersionsView { agent_id, total_runs, total_versions: groups.len(), versions })
+}
+
+/// `GET /v1/agents/{agent_id}/versions/{agent_version}/latency`
+pub(crate) fn version_latency(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let filter = params::stats(&asked.query())?;
+    let filter = of_agent(filter, asked.param(0)).and_then(|filter| of_version(filter, asked.param(1)));
+    let nothing = Filter { nothing: true, ..Filter::default() };
+    let latency = asked.snapshot(shared).latency(&filter.unwrap_or(nothing))?;
+    Answer::json(&LatencyView::from(&latency))
+}
+
+/// The filter with this agent, too; `None` when it asks for others.
+fn of_agent(filter: Filter, agent_id: &str) -> Option<Filter> {
+    let asks = filter.agent_id.is_empty() || filter.agent_id.iter().any(|asked| asked == agent_id);
+    asks.then(|| Filter { agent_id: vec![agent_id.to_owned()], ..filter })
+}
+
+/// The filter with this version, too; `None` when it asks for others.
+fn of_version(filter: Filter, version: &str) -> Option<Filter> {
+    let asks = filter.agent_version.is_empty() || filter.agent_version.iter().any(|asked| asked == version);
+    asks.then(|| Filter { agent_version: vec![version.to_owned()], ..filter })
+}
+
+/// `GET /v1/decisions`
+pub(crate) fn decisions(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let (filter, limit) = params::limited(&asked.query(), 50)?;
+    Answer::json(&DecisionsView::new(asked.snapshot(shared).decisions(&filter)?, limit))
+}
+
+/// `GET /v1/signals`
+pub(crate) fn signals(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let filter = params::stats(&asked.query())?;
+    Answer::json(&SignalsView::from(asked.snapshot(shared).signals(&filter)?))
+}
+
+/// `GET /v1/failures`
+pub(crate) fn failures(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let (filter, limit) = params::limited(&asked.query(), 20)?;
+    let snapshot = asked.snapshot(shared);
+    let clusters = snapshot.clusters(&filter, limit)?;
+    let mut views = Vec::with_capacity(clusters.largest.len());
+    for cluster in clusters.largest {
+        // A run that cannot be read costs its cluster the words, not the numbers.
+        let example = match cluster.examples.first() {
+            Some(run_id) => snapshot.find(*run_id)?.and_then(|run| shared.runs().view(&run).ok()),
+            None => None,
+        };
+        views.push(ClusterView::new(cluster, clusters.runs, example.as_ref()));
+    }
+    Answer::json(&FailuresView {
+        total_runs: clusters.runs,
+        runs_with_failure: clusters.with_failure,
+        total_clusters: clusters.count,
+        clusters: views,
+    })
+}
