@@ -215,8 +215,10 @@ def proxy(target: str, *, faults: float = 0.0, seed: int = 1) -> Iterator[Proxy]
 
 def agent(program: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:
     """An agent in a process of its own, with the SDK as it is installed for this one."""
+    # From 3.12 on Python itself warns whoever forks with threads about: not what is asked here.
+    quiet = "-Wignore:This process:DeprecationWarning"
     return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)],
+        [sys.executable, quiet, "-c", textwrap.dedent(program), *map(str, arguments)],
         env={**os.environ, **environment},
         cwd=ROOT,
         stdin=subprocess.DEVNULL,

@@ -34,6 +34,7 @@ def told(run: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 def graph(answers: list[Any], tool_fails: bool = False) -> Any:  # noqa: FBT001, FBT002
     from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+    from langchain_core.runnables import RunnableConfig
     from langchain_core.tools import tool
     from langgraph.graph import END, START, MessagesState, StateGraph
     from langgraph.prebuilt import ToolNode, tools_condition
@@ -47,8 +48,9 @@ def graph(answers: list[Any], tool_fails: bool = False) -> Any:  # noqa: FBT001,
 
     model = GenericFakeChatModel(messages=iter(answers))
 
-    def think(state: MessagesState) -> dict[str, Any]:
-        return {"messages": [model.invoke(state["messages"])]}
+    # Before 3.11 an asyncio task takes no context along, so LangChain asks async graphs to hand the config on.
+    def think(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+        return {"messages": [model.invoke(state["messages"], config)]}
 
     made = StateGraph(MessagesState)
     made.add_node("think", think)

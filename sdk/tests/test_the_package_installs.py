@@ -52,7 +52,7 @@ def test_it_installs_into_a_clean_environment_and_runs_the_readme(
     if form == "*.tar.gz":
         # The backend is taken from here, so that nothing is downloaded.
         unpacked = tmp_path / "unpacked"
-        shutil.unpack_archive(package, unpacked)
+        shutil.unpack_archive(package, unpacked, filter="data")
         (folder,) = unpacked.iterdir()
         program = "from setuptools import build_meta; print(build_meta.build_wheel('.'))"
         run(sys.executable, "-c", program, cwd=folder)
