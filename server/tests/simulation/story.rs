@@ -480,6 +480,7 @@ impl Story {
             }
             // Committed perhaps, when the index had gone already.
             Err(AppendError::Closed) => self.tally.refused += 1,
+            Err(AppendError::Erased) => unreachable!("no story erases a run"),
         }
     }
 

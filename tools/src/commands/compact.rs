@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use agenttracer_index::{Index, commit_channel, known_durable};
 use agenttracer_server::config::{Age, Limit};
-use agenttracer_server::maintenance::{self, Maintenance, MaintenanceError, NothingUnwanted};
+use agenttracer_server::erasures::Erasures;
+use agenttracer_server::maintenance::{self, Maintenance, MaintenanceError};
 use agenttracer_storage::compaction::{Policy, SegmentFacts};
 use agenttracer_storage::disk::{Clock, SystemClock};
 use agenttracer_storage::verify::inspect;
@@ -116,7 +117,10 @@ impl Compact {
             max_disk_bytes: None,
             policy: Policy::default(),
         };
-        let unwanted = Arc::new(NothingUnwanted);
+        let forget = Box::new(|| {});
+        let unwanted = Erasures::new(log.clone(), index.clone(), clock.clone(), disk.clone(), dir, forget);
+        unwanted.eraser().complete()?;
+        let unwanted = Arc::new(unwanted);
         let maintenance = Maintenance::new(log.clone(), index.clone(), disk, clock, dir.to_owned(), options, unwanted);
         let opened = Instant::now();
         let outcome = carry_out(&maintenance, &log);
@@ -167,6 +171,8 @@ impl Compact {
 fn carry_out(maintenance: &Maintenance, log: &SegmentedLog) -> anyhow::Result<()> {
     maintenance.expire()?;
     log.seal_active()?;
+    // First, so that nothing is rewritten twice that erased runs were in.
+    maintenance.after_pass(&mut |_| true)?;
     // What was rewritten may be worth merging; that ends, because a merged segment is longer.
     loop {
         let plan = maintenance.plan()?;

@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use agenttracer_erasure::{Proof, prove};
 use agenttracer_index::{Check, Checker, damaged_files};
 use agenttracer_storage::StoredBatch;
 use agenttracer_storage::disk::Disk;
@@ -23,6 +24,25 @@ pub(crate) struct Verify {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Look through every file for runs that were erased, and hold each receipt to its tombstones
+    #[arg(long)]
+    erasures: bool,
+}
+
+#[derive(Serialize)]
+struct ErasuresJson {
+    holds: bool,
+    /// Erasures whose receipt says that they are purged.
+    purged: u64,
+    /// Erasures that are not purged yet.
+    pending: u64,
+    runs: u64,
+    findings: u64,
+    /// The first of them.
+    named: Vec<String>,
+    /// Living runs that name an erased one as their parent.
+    mentions: u64,
+    looked_at: std::collections::BTreeMap<&'static str, u64>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +73,9 @@ impl Verify {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         let dir = self.data_dir.existing()?;
         let disk = DataDir::disk();
+        if self.erasures {
+            return erasures(&prove(&disk, dir)?, self.json);
+        }
         let mut both = Both::open(disk.clone(), dir)?;
         let report = visit(&*disk, dir, &mut both)?;
         let index = both.finish(disk, dir)?;
@@ -66,6 +89,29 @@ impl Verify {
         }
         Ok(if sound { Exit::Done } else { Exit::Failed })
     }
+}
+
+fn erasures(proof: &Proof, json: bool) -> anyhow::Result<Exit> {
+    let named = proof.named.iter().map(|finding| format!("{}: {}", finding.place, finding.what));
+    let Proof { purged, pending, runs, findings, mentions, .. } = *proof;
+    if json {
+        let (holds, named, looked_at) = (proof.holds(), named.collect(), proof.looked_at.clone());
+        output::json(&ErasuresJson { holds, purged, pending, runs, findings, named, mentions, looked_at })?;
+    } else {
+        output::line(&format!("{purged} erasures are purged, {pending} are not yet; they erase {runs} runs"))?;
+        for (what, count) in &proof.looked_at {
+            output::line(&format!("looked at {count} {what}"))?;
+        }
+        for found in named {
+            output::line(&format!("FOUND {found}"))?;
+        }
+        if findings > proof.named.len() as u64 {
+            output::line(&format!("FOUND and {} more", findings - proof.named.len() as u64))?;
+        }
+        let nothing = "Nothing of a purged run was found, and every receipt holds";
+        output::line(if proof.holds() { nothing } else { "Something is left" })?;
+    }
+    Ok(if proof.holds() { Exit::Done } else { Exit::Failed })
 }
 
 fn print(report: &Report, index: &IndexOutcome, sound: bool) -> std::io::Result<()> {
