@@ -311,12 +311,9 @@ impl Eraser {
     /// Writes the tombstones that a plan still lacks, and that it is done.
     fn go_on(&self, erasure: &Erasure) -> Result<Erasure, EraseError> {
         let id = erasure.id;
-        let (mut sum, mut done) = (Sum::default(), HashSet::new());
+        let mut done = HashSet::new();
         for tombstones in tombstones_of(&*self.log, erasure) {
-            for tombstones in tombstones? {
-                done.extend(tombstones.iter().map(|tombstone| tombstone.run));
-                sum.add(&tombstones);
-            }
+            done.extend(tombstones?.into_iter().flatten().map(|tombstone| tombstone.run));
         }
         for part in &erasure.plan {
             for record in log_record::decode(&self.log.read(*part)?)? {
@@ -325,11 +322,16 @@ impl Eraser {
                     let mut tombstones = self.tombstones(&self.index.snapshot(), runs)?;
                     tombstones.retain(|tombstone| !done.contains(&tombstone.run));
                     for tombstones in self.batches(tombstones) {
-                        sum.add(&tombstones);
                         self.write(&[LogRecord::RunsErased { erasure: id, runs: tombstones }])?;
                     }
                 }
             }
+        }
+        // As the log has them, for one that could not be answered may be there all the same.
+        let whole = self.index.erased().erasure(id).ok_or(EraseError::NotFound)?;
+        let mut sum = Sum::default();
+        for tombstones in tombstones_of(&*self.log, &whole) {
+            tombstones?.iter().for_each(|tombstones| sum.add(tombstones));
         }
         self.write(&[sum.hidden(id)])?;
         self.forget();

@@ -170,6 +170,7 @@ struct Erased {
     runs: HashMap<[u8; 32], bool>,
     /// Where the batches of purged runs were.
     positions: BTreeSet<Position>,
+    is_any_purged: bool,
 }
 
 impl Receipts {
@@ -201,6 +202,7 @@ impl Receipts {
             }
             if is_purged {
                 erased.positions.extend(receipt.positions);
+                erased.is_any_purged = true;
             }
         }
         proof.runs = erased.runs.len() as u64;
@@ -211,10 +213,6 @@ impl Receipts {
 impl Erased {
     fn is_purged(&self, run_id: Uuid) -> bool {
         self.runs.get(&Digest::of_run_id(run_id).0).copied().unwrap_or_default()
-    }
-
-    fn is_any_purged(&self) -> bool {
-        self.runs.values().any(|is_purged| *is_purged)
     }
 }
 
@@ -314,38 +312,39 @@ impl Look<'_> {
 
     /// Everything in the index that can tell of a run.
     fn index(&mut self, dir: &Path) -> Result<(), EraseError> {
-        let erased = self.erased;
-        traces(self.disk.clone(), dir, &mut |segment, trace| {
-            let place = || format!("index, segment {segment}");
-            match trace {
-                Trace::Term(run_id) => {
-                    self.proof.count("terms of run ids", 1);
-                    if erased.is_purged(run_id) {
-                        self.proof.find(&place(), "a term with the id of an erased run");
-                    }
-                }
-                Trace::Document(run_id, bytes) => {
-                    self.proof.count("stored documents", 1);
-                    if erased.is_purged(run_id) {
-                        self.proof.find(&place(), "a stored document of an erased run");
-                    }
-                    self.raw(&place(), &bytes);
-                }
-                Trace::Position(position) => {
-                    self.proof.count("positions of documents", 1);
-                    if erased.positions.contains(&position) {
-                        self.proof.find(&place(), "a document with the position of an erased run");
-                    }
-                }
-                Trace::Value { dictionary, documents } => {
-                    self.proof.count("values of dictionaries", 1);
-                    if documents == 0 {
-                        self.proof.find(&place(), &format!("{dictionary}: a value that no document has"));
-                    }
+        traces(self.disk.clone(), dir, &mut |segment, trace| self.trace(&format!("index, segment {segment}"), trace))?;
+        Ok(())
+    }
+
+    fn trace(&mut self, place: &str, trace: Trace<'_>) {
+        match trace {
+            Trace::Term(run_id) => {
+                self.proof.count("terms of run ids", 1);
+                if self.erased.is_purged(run_id) {
+                    self.proof.find(place, "a term with the id of an erased run");
                 }
             }
-        })?;
-        Ok(())
+            Trace::Document(run_id, bytes) => {
+                self.proof.count("stored documents", 1);
+                if self.erased.is_purged(run_id) {
+                    self.proof.find(place, "a stored document of an erased run");
+                }
+                self.raw(place, bytes);
+            }
+            Trace::Position(position) => {
+                self.proof.count("positions of documents", 1);
+                if self.erased.positions.contains(&position) {
+                    self.proof.find(place, "a document with the position of an erased run");
+                }
+            }
+            Trace::Value { dictionary, value, documents } => {
+                self.proof.count("values of dictionaries", 1);
+                if documents == 0 {
+                    self.proof.find(place, &format!("{dictionary}: a value that no document has"));
+                }
+                self.raw(place, value);
+            }
+        }
     }
 
     /// The raw bytes of every file below `dir` that the engine writes.
@@ -387,7 +386,7 @@ impl Look<'_> {
     /// Looks for ids in bytes of no known form.
     fn raw(&mut self, place: &str, bytes: &[u8]) {
         self.proof.count("bytes", bytes.len() as u64);
-        if !self.erased.is_any_purged() {
+        if !self.erased.is_any_purged {
             return;
         }
         ids::each(bytes, &mut |run_id| {
@@ -401,5 +400,33 @@ impl Look<'_> {
 fn add(set: &mut BTreeSet<String>, value: &str) {
     if !set.contains(value) {
         set.insert(value.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agenttracer_storage::disk::SimDisk;
+
+    use super::*;
+
+    /// tantivy does not write such a dictionary, so only here can it be shown that one would be found.
+    #[test]
+    fn a_value_that_stayed_behind_is_found() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+        let erased = Erased::default();
+        let mut look = Look {
+            disk: &disk,
+            erased: &erased,
+            proof: Proof::default(),
+            log: Report::default(),
+            in_blocks: false,
+            mentioned: HashSet::new(),
+            seen: Default::default(),
+        };
+        look.trace("here", Trace::Value { dictionary: "column agent_id", value: b"living", documents: 1 });
+        assert!(look.proof.holds());
+        look.trace("here", Trace::Value { dictionary: "column agent_id", value: b"left", documents: 0 });
+        let what = "column agent_id: a value that no document has".to_owned();
+        assert_eq!(look.proof.named, [Finding { place: "here".to_owned(), what }]);
     }
 }

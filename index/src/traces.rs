@@ -18,37 +18,43 @@ use crate::store::Store;
 use crate::{IndexError, stored};
 
 /// Something that the index holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trace {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace<'a> {
     /// A run id that is a term.
     Term(Uuid),
     /// The id of the run of a stored document, and its bytes, decompressed.
-    Document(Uuid, Vec<u8>),
+    Document(Uuid, &'a [u8]),
     /// The position of a document's run.
     Position(Position),
     /// A value of a dictionary; the number of documents that have it may be 0, which is a value that stayed behind.
     Value {
-        /// The field, and whether it is its terms or its column.
-        dictionary: String,
+        /// Whether it is one of terms or of a column, and of which field.
+        dictionary: &'a str,
+        /// The value.
+        value: &'a [u8],
         /// How many documents have it, deleted ones included.
         documents: u64,
     },
 }
 
-/// Shows everything in the index in `dir` to `see`, with the segment it is in. Returns whether there is an index.
+/// Who is shown traces, with the segment they are in.
+type See<'a> = dyn FnMut(&str, Trace<'_>) + 'a;
+
+/// Shows everything in the index in `dir` to `see`. Returns whether there is an index.
 ///
 /// # Errors
 /// When the disk fails, or the index cannot be read: it can be deleted to have it rebuilt.
-pub fn traces(disk: Arc<dyn Disk>, dir: &Path, see: &mut dyn FnMut(&str, Trace)) -> Result<bool, IndexError> {
+pub fn traces(disk: Arc<dyn Disk>, dir: &Path, see: &mut See<'_>) -> Result<bool, IndexError> {
     let store = Store::new(disk, dir);
     let Some(index) = store.any_index()? else { return Ok(false) };
     let mut walk = || -> tantivy::Result<()> {
         for segment in index.searchable_segments()? {
             let name = segment.id().short_uuid_string();
             let reader = SegmentReader::open(&segment)?;
-            terms(&segment, &reader, &mut |trace| see(&name, trace))?;
-            columns(&segment, &mut |trace| see(&name, trace))?;
-            documents(&reader, &mut |trace| see(&name, trace))?;
+            let see: &mut dyn FnMut(Trace<'_>) = &mut |trace| see(&name, trace);
+            terms(&segment, &reader, see)?;
+            columns(&segment, see)?;
+            documents(&reader, see)?;
         }
         Ok(())
     };
@@ -56,7 +62,7 @@ pub fn traces(disk: Arc<dyn Disk>, dir: &Path, see: &mut dyn FnMut(&str, Trace))
     Ok(true)
 }
 
-fn terms(segment: &Segment, reader: &SegmentReader, see: &mut dyn FnMut(Trace)) -> tantivy::Result<()> {
+fn terms(segment: &Segment, reader: &SegmentReader, see: &mut dyn FnMut(Trace<'_>)) -> tantivy::Result<()> {
     for (field, entry) in segment.schema().fields() {
         if !entry.is_indexed() {
             continue;
@@ -70,13 +76,13 @@ fn terms(segment: &Segment, reader: &SegmentReader, see: &mut dyn FnMut(Trace)) 
                 see(Trace::Term(run_id));
             }
             let documents = u64::from(stream.value().doc_freq);
-            see(Trace::Value { dictionary: dictionary.clone(), documents });
+            see(Trace::Value { dictionary: &dictionary, value: stream.key(), documents });
         }
     }
     Ok(())
 }
 
-fn columns(segment: &Segment, see: &mut dyn FnMut(Trace)) -> tantivy::Result<()> {
+fn columns(segment: &Segment, see: &mut dyn FnMut(Trace<'_>)) -> tantivy::Result<()> {
     let columns = ColumnarReader::open(segment.open_read(SegmentComponent::FastFields)?)?;
     let docs = columns.num_docs();
     for (name, handle) in columns.list_columns()? {
@@ -100,21 +106,23 @@ fn columns(segment: &Segment, see: &mut dyn FnMut(Trace)) -> tantivy::Result<()>
             }
         }
         let dictionary = format!("column {name}");
+        let mut stream = bytes.dictionary().stream()?;
         for documents in counts {
-            see(Trace::Value { dictionary: dictionary.clone(), documents });
+            let value = if stream.advance() { stream.key() } else { &[] };
+            see(Trace::Value { dictionary: &dictionary, value, documents });
         }
     }
     Ok(())
 }
 
-fn documents(reader: &SegmentReader, see: &mut dyn FnMut(Trace)) -> tantivy::Result<()> {
+fn documents(reader: &SegmentReader, see: &mut dyn FnMut(Trace<'_>)) -> tantivy::Result<()> {
     let documents = reader.get_store_reader(1)?;
     for doc in 0..reader.max_doc() {
         // Deleted ones too: their bytes are there until a merge.
         let bytes = documents.get_document_bytes(doc)?;
         let StoredBytes(summary) = documents.get(doc)?;
         let summary = stored::decode(&summary).map_err(|error| TantivyError::InternalError(error.to_string()))?;
-        see(Trace::Document(summary.run_id, bytes.to_vec()));
+        see(Trace::Document(summary.run_id, &bytes));
     }
     Ok(())
 }

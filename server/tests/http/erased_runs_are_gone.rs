@@ -149,3 +149,125 @@ async fn many_are_erased_by_what_they_have_in_common() {
     let odd = send(server.client().request(Method::PUT, server.query_url("/v1/erasures"))).await.expect(405);
     assert_eq!(odd.json(), json!({"detail": "Method Not Allowed"}));
 }
+
+/// What every question answers, but for what differs between two servers anyway: positions, and when runs were stored.
+async fn answers(server: &TestServer) -> Vec<(String, Value)> {
+    let mut answers = Vec::new();
+    for path in [
+        "/v1/runs?page_size=100",
+        "/v1/runs?page_size=100&live=1&sort=-duration_ms",
+        "/v1/runs?page_size=100&view=summary&q=erased",
+        "/v1/stats",
+        "/v1/facets",
+        "/v1/runs/histogram",
+        "/v1/timeseries",
+        "/v1/agents",
+        "/v1/agents/support-agent/versions",
+        "/v1/agents/erased-agent/versions",
+        "/v1/decisions",
+        "/v1/signals",
+        "/v1/failures",
+    ] {
+        let answer = server.get(path).await;
+        assert!(answer.status == 200 || answer.status == 404, "{path}: {}", answer.text());
+        let mut body = answer.json();
+        without_positions(&mut body);
+        answers.push((format!("{path} {:?}", answer.header("x-total-count")), body));
+    }
+    answers
+}
+
+fn without_positions(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !matches!(name.as_str(), "position" | "created_at" | "recorded_at"));
+            fields.values_mut().for_each(without_positions);
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_positions),
+        _ => {}
+    }
+}
+
+/// After an erasure every question is answered as by a server that never had the runs, whether they were in memory or in
+/// the index, before the purge and after it.
+#[tokio::test]
+async fn every_question_is_answered_as_if_they_had_never_been() {
+    let (server, other) = (TestServer::boot().await, TestServer::boot().await);
+    let marked = |minute: u32, fields: Value| {
+        let mut run = full_run();
+        for part in ["started_at", "ended_at"] {
+            run[part] = json!(format!("2026-11-22T10:{minute:02}:00Z"));
+        }
+        for (name, value) in fields.as_object().unwrap() {
+            run[name] = value.clone();
+        }
+        run
+    };
+    let kept: Vec<_> = (0..30).map(|n| marked(n, json!({"agent_version": format!("v{}", n % 3)}))).collect();
+    let erased = |n: u32| {
+        let mut run = marked(n, json!({"agent_id": "erased-agent", "environment": "erased", "session_id": "erased"}));
+        run["failure"]["failure_code"] = json!("erased_code");
+        run["steps"][0]["name"] = json!("erased_step");
+        run["decisions"][0]["selected"] = json!("erased_choice");
+        run
+    };
+    let (cold, hot): (Vec<_>, Vec<_>) = ((0..8).map(erased).collect(), (20..28).map(erased).collect());
+    server.store_all(&kept[..15]).await;
+    server.store_all(&cold).await;
+    // The last commit of a server that stops brings all of them into the index.
+    let server = server.restart(|_| {}).await;
+    server.store_all(&kept[15..]).await;
+    server.store_all(&hot).await;
+    let live = json!({
+        "event_id": Uuid::new_v4(), "run_id": Uuid::new_v4(), "type": "run_started", "time": "2026-11-22T10:59:00Z",
+        "agent_id": "erased-agent", "agent_version": "v1",
+    });
+    let events = send(server.ingest(Method::POST, "/v1/events").json(&[&live])).await.expect(200).json();
+    assert_eq!(events["accepted"], 1, "{events}");
+    other.store_all(&kept).await;
+    let expected = answers(&other).await;
+    assert_ne!(answers(&server).await, expected);
+
+    // On the listener of the dashboard, as on the two others.
+    let erase = server.client().post(server.ui_url("/v1/erasures")).json(&json!({"agent_id": "erased-agent"}));
+    let erasure = send(erase).await.expect(201);
+    let location = erasure.header("location").unwrap().to_owned();
+    assert_eq!(erasure.json()["runs"], 17);
+    for url in [server.ingest_url(&location), server.query_url(&location), server.ui_url(&location)] {
+        let answer = send(server.client().get(url)).await.expect(200).json();
+        assert_eq!(answer["erasure_id"], erasure.json()["erasure_id"]);
+    }
+    assert_eq!(answers(&server).await, expected);
+    for run in cold.iter().chain(&hot) {
+        for part in ["", "/steps", "/decisions", "/signals", "/events", "/latency"] {
+            server.get(&format!("/v1/runs/{}{part}", id(run))).await.expect(404);
+        }
+        assert_eq!(server.get(&format!("/v1/runs/{}/failures", id(run))).await.expect(200).json(), json!([]));
+    }
+    // The tail, from the beginning of the log.
+    let tail = server.client().get(server.query_url("/v1/tail")).header("last-event-id", "0");
+    let mut tail = tail.send().await.unwrap();
+    let mut text = String::new();
+    while kept.iter().any(|run| !text.contains(id(run))) {
+        let chunk = tokio::time::timeout(Duration::from_secs(60), tail.chunk()).await.expect("the tail goes on");
+        text.push_str(std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap());
+    }
+    drop(tail);
+    assert!(!text.contains("erased"), "{text}");
+    // A live run cannot go on, and none can begin under an erased id.
+    let again = send(server.ingest(Method::POST, "/v1/events").json(&[&live])).await.expect(200).json();
+    assert_eq!((&again["accepted"], &again["rejected"][0]["status"]), (&json!(0), &json!(410)), "{again}");
+    server.post(&hot[0]).await.expect(410);
+
+    purged(&server, &erasure.json()).await;
+    assert_eq!(answers(&server).await, expected);
+    let server = server.restart(|dir| std::fs::remove_dir_all(dir.join("index")).unwrap()).await;
+    assert_eq!(answers(&server).await, expected);
+    let again = send(server.ingest(Method::POST, "/v1/events").json(&[&live])).await.expect(200).json();
+    assert_eq!(again["rejected"][0]["status"], 410, "{again}");
+    let dir = server.stop().await;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let proof = prove(&disk, dir.path()).unwrap();
+    assert!(proof.holds() && proof.purged == 1 && proof.runs == 17, "{proof:?}");
+    assert!(!raw(dir.path(), b"erased"), "a value is left");
+}
