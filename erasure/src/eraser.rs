@@ -163,7 +163,7 @@ impl Eraser {
 
     /// An erasure that has happened, or will.
     pub fn erasure(&self, id: Uuid) -> Option<Erasure> {
-        self.index.erased().erasure(id).filter(is_certain)
+        self.index.erased().erasure(id).filter(Erasure::is_certain)
     }
 
     /// At most `limit` erasures that were accepted before `before`, the newest first.
@@ -174,7 +174,7 @@ impl Eraser {
             let some = erased.erasures(Position::ZERO..end, limit);
             let Some(last) = some.last() else { return found };
             end = last.accepted.position;
-            found.extend(some.into_iter().filter(is_certain));
+            found.extend(some.into_iter().filter(Erasure::is_certain));
             if found.len() >= limit {
                 found.truncate(limit);
                 return found;
@@ -367,11 +367,6 @@ impl Eraser {
         }
         Ok(tombstones)
     }
-}
-
-/// Whether it happens: it has no plan, or all of it.
-fn is_certain(erasure: &Erasure) -> bool {
-    erasure.is_planned || !erasure.tombstones.is_empty()
 }
 
 /// The tombstones of an erasure, by the batches that hold them.

@@ -46,6 +46,8 @@ pub struct Proof {
     pub purged: u64,
     /// Erasures that are hidden or accepted: their bytes may still be there, and are not findings.
     pub pending: u64,
+    /// Where the last receipt stands: what was copied out of the directory before may hold what it says is gone.
+    pub purged_at: Option<Position>,
     /// Runs that were erased by either.
     pub runs: u64,
     /// Places of purged runs, and of receipts that do not hold.
@@ -117,6 +119,7 @@ pub fn prove(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Proof, ProofError> {
 #[derive(Default)]
 struct Receipts {
     erasures: HashMap<Uuid, Receipt>,
+    purged_at: Option<Position>,
     unread: Vec<String>,
 }
 
@@ -124,6 +127,8 @@ struct Receipts {
 struct Receipt {
     /// Whether the log still has its beginning: retention may have dropped that, and some of the tombstones with it.
     begun: bool,
+    /// Whether all of its plan is there, when it has one.
+    is_planned: bool,
     sum: Sum,
     hidden: Option<(u64, u64, Digest)>,
     purged: Option<Digest>,
@@ -154,10 +159,13 @@ impl Visitor for Receipts {
                     self.erasures.entry(erasure).or_default().hidden = Some((runs, batches, digest));
                 }
                 LogRecord::ErasurePurged { erasure, digest } => {
+                    self.purged_at = Some(batch.position);
                     self.erasures.entry(erasure).or_default().purged = Some(digest);
                 }
                 LogRecord::ErasureBegun { erasure, .. } => self.erasures.entry(erasure).or_default().begun = true,
-                LogRecord::ErasurePlanned { .. } => {}
+                LogRecord::ErasurePlanned { erasure, more, .. } => {
+                    self.erasures.entry(erasure).or_default().is_planned |= !more;
+                }
             }
         }
     }
@@ -177,6 +185,7 @@ impl Receipts {
     /// Holds each receipt to its tombstones.
     fn check(self, proof: &mut Proof) -> Erased {
         let mut erased = Erased::default();
+        proof.purged_at = self.purged_at;
         for what in self.unread {
             proof.find("log", &format!("what it tells of erasures cannot be read: {what}"));
         }
@@ -195,7 +204,8 @@ impl Receipts {
             }
             match is_purged {
                 true => proof.purged += u64::from(!id.is_nil()),
-                false => proof.pending += 1,
+                // One without a whole plan was never accepted.
+                false => proof.pending += u64::from(receipt.is_planned || !receipt.runs.is_empty()),
             }
             for run in receipt.runs {
                 *erased.runs.entry(run).or_default() |= is_purged;

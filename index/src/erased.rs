@@ -69,6 +69,12 @@ pub struct Erasure {
 }
 
 impl Erasure {
+    /// Whether it happens: it needs no plan, or all of its plan is in the log. Otherwise a crash cut it off before it
+    /// was accepted, and it never will.
+    pub fn is_certain(&self) -> bool {
+        self.is_planned || !self.tombstones.is_empty()
+    }
+
     /// How far it is.
     pub fn state(&self) -> ErasureState {
         match (self.hidden, self.purged) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agenttracer_erasure::{Eraser, Options, Purger, appending_to};
-use agenttracer_index::Index;
+use agenttracer_index::{Erasure, ErasureState, Index};
 use agenttracer_model::Position;
 use agenttracer_storage::SegmentedLog;
 use agenttracer_storage::disk::{Clock, Disk};
@@ -34,6 +34,13 @@ impl Erasures {
         let eraser = Arc::new(Eraser::new(log.clone(), index.clone(), clock, append, Options::default(), forget));
         let purger = Purger::new(Arc::clone(&eraser), log, disk, dir);
         Self { index, eraser, purger }
+    }
+
+    /// How many erasures are not purged yet.
+    pub fn pending(&self) -> u64 {
+        let erased = self.index.erased();
+        let open = [ErasureState::Accepted, ErasureState::Hidden].into_iter().flat_map(|state| erased.in_state(state));
+        open.filter(Erasure::is_certain).count() as u64
     }
 
     /// What erases runs.
