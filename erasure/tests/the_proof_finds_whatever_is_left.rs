@@ -115,7 +115,7 @@ fn forge_footer(dir: &Path) {
     let seed = seed(report.log_id.unwrap(), segment.first, segment.generation);
     let mut bytes = std::fs::read(&segment.file).unwrap();
     let at = bytes.len() - TRAILER_BYTES;
-    let trailer = Trailer::decode(seed, &bytes[at..].try_into().unwrap(), bytes.len() as u64).unwrap();
+    let trailer = Trailer::decode(seed, &bytes[at..], bytes.len() as u64).unwrap();
     let from = trailer.footer_offset as usize;
     let mut footer = Footer::decode(seed, &bytes[from..from + trailer.footer_bytes as usize]).unwrap();
     let agent = footer.dictionary.lists[0].pop_first().unwrap();

@@ -329,6 +329,11 @@ impl Story {
             .map(|_| self.model.run_id(self.dice.random_range(0..self.model.len())))
             .collect();
         let run_ids: Vec<_> = wanted.iter().copied().collect();
+        // One that is still on its way is not there yet, and not erased.
+        let before = engine.index.snapshot();
+        let is_known = |run_id: &&Uuid| before.known(**run_id).unwrap_or_else(|error| panic!("{error}")).is_some();
+        let known: Vec<_> = wanted.iter().filter(is_known).copied().collect();
+        drop(before);
         let fresh: Vec<_> = wanted.iter().copied().filter(|run_id| self.model.may_be_erased.insert(*run_id)).collect();
         let outcome = match run_ids[..] {
             [run_id] if self.dice.random_bool(0.5) => engine.eraser.erase_run(run_id),
@@ -346,13 +351,12 @@ impl Story {
                 note!(self, "{} runs are erased, as {}: {wanted:?}", erasure.erased, erasure.id);
                 self.tally.erasures += 1;
                 self.tally.planned_erasures += u64::from(erasure.is_planned);
-                for run_id in wanted {
+                let hidden = erasure.hidden.expect("it is hidden when it is answered");
+                for run_id in known {
                     let found = snapshot.find(run_id).unwrap_or_else(|error| panic!("{error}"));
                     assert_eq!(found, None, "run {run_id} was erased, and is shown");
-                    if snapshot.erased().has(run_id) {
-                        let hidden = erasure.hidden.expect("it is hidden when it is answered");
-                        self.promised_erased.push((hidden.position, run_id));
-                    }
+                    assert!(snapshot.erased().has(run_id), "run {run_id} is gone without a tombstone");
+                    self.promised_erased.push((hidden.position, run_id));
                 }
             }
             Err(EraseError::NotFound | EraseError::Before(_)) => note!(self, "nothing is there to be erased"),
