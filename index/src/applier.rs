@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use agenttracer_model::Position;
 use agenttracer_model::taxonomy::RunStatus;
+use agenttracer_model::{Digest, Position};
 use agenttracer_storage::disk::Clock;
+use agenttracer_storage::log_record::{self, LogRecord, Tombstone};
 use agenttracer_storage::record::{self, DecodeError, Records};
 use agenttracer_storage::{AppendError, BatchKind, Committed, Damage, Follower, Log, ReadError, StoredBatch};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
-
 use uuid::Uuid;
 
 use crate::live::LiveRun;
 use crate::names::Names;
+use crate::notes::Note;
 use crate::projection::{Inner, Projection};
 use crate::snapshot::Found;
 use crate::{IndexError, Progress, summarise};
@@ -53,6 +54,8 @@ enum Fault {
     Broken(DecodeError),
     /// The index or the log could not be read: a restart tries again.
     Later(IndexError),
+    /// Its run was erased.
+    Erased,
 }
 
 impl From<DecodeError> for Fault {
@@ -75,11 +78,15 @@ pub(crate) struct Applier {
     names: Names,
     /// Live runs that have events which are not pushed yet, with what the snapshot has of them.
     changed: HashMap<Uuid, Option<Found>>,
+    /// Whether there can be runs that the log does not hold any more: those of an index that was opened, and all once
+    /// batches are applied as they come.
+    holds_more: bool,
 }
 
 impl Applier {
     pub(crate) fn new(projection: Arc<Projection>, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Self {
-        Self { projection, log, clock, names: Names::new(), changed: HashMap::new() }
+        let holds_more = projection.lock().numbers().cold_docs > 0;
+        Self { projection, log, clock, names: Names::new(), changed: HashMap::new(), holds_more }
     }
 
     /// Applies what the log holds from `from` on. Damage that the log names is passed over and counted. `wait_for_room`
@@ -104,7 +111,7 @@ impl Applier {
                 match batch {
                     Ok(batch) => {
                         match self.apply(&mut inner, &batch) {
-                            Ok(()) => {}
+                            Ok(()) | Err(Fault::Erased) => {}
                             Err(Fault::Broken(error)) => inner.add_damage(broken(&batch, &error)),
                             Err(Fault::Later(error)) => return Err(error),
                         }
@@ -131,6 +138,7 @@ impl Applier {
 
     /// Applies groups until the log closes its end, or until `stop` is closed and no group is left.
     pub(crate) fn follow(&mut self, commits: &Receiver<Vec<Committed>>, stop: &Receiver<()>) {
+        self.holds_more = true;
         loop {
             select! {
                 recv(commits) -> group => match group {
@@ -170,6 +178,7 @@ impl Applier {
                     inner.add_damage(broken(&batch, &error));
                     Err(AppendError::Failed("the batch cannot be read back".to_owned()))
                 }
+                Err(Fault::Erased) => Err(AppendError::Erased),
                 Err(Fault::Later(error)) => {
                     tracing::error!(%error, position = %batch.position, "a batch waits for a restart to become visible");
                     inner.last_error = Some(error.to_string());
@@ -190,10 +199,15 @@ impl Applier {
     /// Applies one batch: the same state whether it is applied once or again. What it changes of a live run is pushed
     /// by [`push_changed`](Self::push_changed), once for all the batches of a group.
     fn apply(&mut self, inner: &mut Inner, batch: &StoredBatch) -> Result<(), Fault> {
-        if batch.kind != BatchKind::Run {
-            return Ok(());
+        if batch.kind == BatchKind::Log {
+            return self.apply_to_log(inner, batch);
         }
         let records = Records::of(batch)?;
+        if inner.erased.has(records.run_id) {
+            // It was on its way when the run was erased.
+            inner.ignore(records.run_id, batch.position);
+            return Err(Fault::Erased);
+        }
         if !records.whole {
             return self.apply_events(inner, batch, records.run_id);
         }
@@ -216,7 +230,11 @@ impl Applier {
                 let mut live = self.projection.live();
                 live.take(run.run_id);
                 live.leases.end(run.run_id);
+                found.run.batches.iter().for_each(|position| inner.ignore(run.run_id, *position));
                 inner.push_newer(run, &found);
+            }
+            (None, Some(found)) if !found.run.batches.contains(&batch.position) => {
+                inner.ignore(records.run_id, batch.position);
             }
             (None, _) => inner.ignored_batches += 1,
         }
@@ -230,7 +248,10 @@ impl Applier {
         if let Some(found) = &found
             && (found.run.digest.is_some() || found.run.batches.binary_search(&batch.position).is_ok())
         {
-            inner.ignored_batches += 1;
+            match found.run.digest.is_some() {
+                true => inner.ignore(run_id, batch.position),
+                false => inner.ignored_batches += 1,
+            }
             return Ok(());
         }
         let events = record::decode(batch)?;
@@ -281,6 +302,86 @@ impl Applier {
             }
         }
         live.shrink();
+    }
+}
+
+impl Applier {
+    /// Applies what the log tells of itself.
+    fn apply_to_log(&mut self, inner: &mut Inner, batch: &StoredBatch) -> Result<(), Fault> {
+        let records = log_record::decode(batch)?;
+        // Events of this group that came before belong to the runs that are erased.
+        self.push_changed(inner);
+        let erased = Arc::clone(&inner.erased);
+        for record in &records {
+            if let LogRecord::RunsErased { runs, .. } = record {
+                // The set first: whoever finds the run gone must find out why.
+                erased.add_runs(runs, batch.position);
+                self.erase(inner, runs)?;
+            }
+        }
+        erased.fold(batch, &records);
+        inner.note(Note::Log(batch.position));
+        Ok(())
+    }
+
+    /// Takes away the runs of these tombstones.
+    fn erase(&self, inner: &mut Inner, runs: &[Tombstone]) -> Result<(), Fault> {
+        let mut unread = Vec::new();
+        for tombstone in runs {
+            match self.run_of(inner, tombstone)? {
+                Some(run_id) => {
+                    let found = inner.find(run_id)?;
+                    if let Some(found) = found {
+                        self.take_away(inner, &found, tombstone);
+                    }
+                }
+                None => unread.push(tombstone),
+            }
+        }
+        if self.holds_more && !unread.is_empty() {
+            // Damage, or an index that is older than a compaction of its log: the run is known by where it begins.
+            let firsts = unread.iter().filter_map(|tombstone| tombstone.positions.first().copied()).collect();
+            for found in inner.find_at(&firsts)? {
+                let hash = Digest::of_run_id(found.run.run_id).0;
+                if let Some(tombstone) = unread.iter().find(|tombstone| tombstone.run == hash) {
+                    self.take_away(inner, &found, tombstone);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hides a run, and notes those of its batches that the tombstone does not name.
+    fn take_away(&self, inner: &mut Inner, found: &Found, tombstone: &Tombstone) {
+        for &position in found.run.batches.iter().filter(|position| !tombstone.positions.contains(position)) {
+            inner.ignore(found.run.run_id, position);
+        }
+        let mut live = self.projection.live();
+        live.take(found.run.run_id);
+        live.leases.end(found.run.run_id);
+        drop(live);
+        inner.erase(found);
+    }
+
+    /// The id of an erased run, from its batches; `None` when none of them can be read.
+    fn run_of(&self, inner: &mut Inner, tombstone: &Tombstone) -> Result<Option<Uuid>, Fault> {
+        for &position in &tombstone.positions {
+            let batch = match self.log.read(position) {
+                Ok(batch) => batch,
+                Err(ReadError::NotFound(_) | ReadError::Gone { .. }) => continue,
+                Err(ReadError::Damaged(damage)) => {
+                    inner.add_damage(*damage);
+                    continue;
+                }
+                Err(error) => return Err(Fault::Later(error.into())),
+            };
+            if let Ok(records) = Records::of(&batch)
+                && Digest::of_run_id(records.run_id).0 == tombstone.run
+            {
+                return Ok(Some(records.run_id));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::cold::SCHEMA_VERSION;
 use crate::metadata_keys::MetadataKeys;
+use crate::notes::Noted;
 
 /// The payload of a tantivy commit: what the index covers. It is the one checkpoint; everything derived that is kept
 /// beside tantivy (rollups) is named in it, so that all of it becomes true in one rename.
@@ -23,13 +24,15 @@ pub(crate) struct Checkpoint {
     pub(crate) keys_over: Vec<String>,
     /// Whether further metadata keys are left out of the index.
     pub(crate) keys_full: bool,
+    /// How much of `index/erasures` counts.
+    pub(crate) noted: Noted,
 }
 
 impl Checkpoint {
     /// This program's checkpoint at `next` of the log `log`.
-    pub(crate) fn at(log: Uuid, next: Position, keys: &MetadataKeys) -> Self {
+    pub(crate) fn at(log: Uuid, next: Position, keys: &MetadataKeys, noted: Noted) -> Self {
         let keys_over = keys.over().map(str::to_owned).collect();
-        Self { version: SCHEMA_VERSION, log, next, keys_over, keys_full: keys.is_full() }
+        Self { version: SCHEMA_VERSION, log, next, keys_over, keys_full: keys.is_full(), noted }
     }
 
     /// What the checkpoint says of metadata keys.
@@ -41,12 +44,20 @@ impl Checkpoint {
     pub(crate) fn parse(payload: &str) -> Option<Self> {
         let words = |key| payload.split_ascii_whitespace().filter_map(move |word| word.strip_prefix(key));
         let word = |key| words(key).next();
+        let noted = match word("erasures=") {
+            Some(noted) => {
+                let (count, crc) = noted.split_once(':')?;
+                Noted { count: count.parse().ok()?, crc: u32::from_str_radix(crc, 16).ok()? }
+            }
+            None => Noted::default(),
+        };
         Some(Self {
             version: word("version=")?.parse().ok()?,
             log: word("log=")?.parse().ok()?,
             next: Position::new(word("next=")?.parse().ok()?),
             keys_over: words("key_over=").filter_map(unescape).collect(),
             keys_full: word("keys_full=") == Some("1"),
+            noted,
         })
     }
 }
@@ -54,6 +65,9 @@ impl Checkpoint {
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "version={} log={} next={}", self.version, self.log, self.next)?;
+        if self.noted.count > 0 {
+            write!(f, " erasures={}:{:08x}", self.noted.count, self.noted.crc)?;
+        }
         if self.keys_full {
             f.write_str(" keys_full=1")?;
         }
@@ -97,9 +111,11 @@ mod tests {
     fn it_reads_what_it_wrote_and_what_a_later_program_wrote() {
         let log = Uuid::from_u128(7);
         let keys = MetadataKeys::of_checkpoint(["request".to_owned(), "späte 5%\u{1}key".to_owned()], true);
-        let checkpoint = Checkpoint::at(log, Position::new(42), &keys);
-        assert_eq!(checkpoint.metadata_keys(), keys);
-        assert_eq!(Checkpoint::parse(&checkpoint.to_string()).as_ref(), Some(&checkpoint));
+        for noted in [Noted::default(), Noted { count: 3, crc: 0xab }] {
+            let checkpoint = Checkpoint::at(log, Position::new(42), &keys, noted);
+            assert_eq!(checkpoint.metadata_keys(), keys);
+            assert_eq!(Checkpoint::parse(&checkpoint.to_string()).as_ref(), Some(&checkpoint));
+        }
         let later = Checkpoint::parse(&format!("version=9 rollup=7.delta log={log} next=43")).unwrap();
         assert_eq!((later.version, later.log, later.next), (9, log, Position::new(43)));
         for incomplete in ["version=1 next=43", "version=2 log=7 next=43", &format!("version=2 log={log}")] {

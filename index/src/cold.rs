@@ -392,7 +392,7 @@ impl<'a> Value<'a> for Cell<'a> {
 }
 
 /// The one stored value of a document.
-struct StoredBytes(Vec<u8>);
+pub(crate) struct StoredBytes(pub(crate) Vec<u8>);
 
 impl DocumentDeserialize for StoredBytes {
     fn deserialize<'de, D: DocumentDeserializer<'de>>(mut document: D) -> Result<Self, DeserializeError> {

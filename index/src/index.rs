@@ -5,15 +5,18 @@ use std::thread::JoinHandle;
 
 use agenttracer_model::{EventMark, Position};
 use agenttracer_storage::disk::{Clock, Disk};
-use agenttracer_storage::{Damage, KnownDurable, Log};
+use agenttracer_storage::record::Records;
+use agenttracer_storage::{Damage, KnownDurable, Log, ReadError, log_record};
 use crossbeam_channel::Sender;
 use tantivy::Searcher;
 use uuid::Uuid;
 
 use crate::applier::{Applier, Commits};
 use crate::cold::Fields;
+use crate::erased::Erased;
 use crate::indexer::Indexer;
 use crate::live::{LiveRun, LiveSize};
+use crate::notes::{Note, Notes};
 use crate::projection::Projection;
 use crate::run_ids::RunIdFilter;
 use crate::store::Store;
@@ -358,6 +361,41 @@ impl Index {
         Ok(())
     }
 
+    /// Rewrites the parts of the index that hold deleted documents, those of erased runs among them, and removes the files
+    /// they were in. False when an answer that is still being read keeps some: ask again later. Takes seconds for a million
+    /// runs.
+    ///
+    /// # Errors
+    /// When the disk fails; nothing is lost.
+    pub fn drop_deleted(&self) -> Result<bool, IndexError> {
+        if let Some(stepped) = self.stepped().as_mut() {
+            loop {
+                if let Some(is_clean) = stepped.indexer.drop_deleted()? {
+                    return Ok(is_clean);
+                }
+            }
+        }
+        let mut inner = self.projection.lock();
+        inner.dropping.wanted += 1;
+        let mine = inner.dropping.wanted;
+        self.projection.work.notify_one();
+        while inner.dropping.done < mine {
+            if let Some(dead) = &inner.dead {
+                return Err(IndexError::Stopped(dead.clone()));
+            }
+            if inner.stop {
+                return Err(IndexError::Stopped("it was closed".to_owned()));
+            }
+            inner = self.projection.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        inner.dropping.outcome.clone().map_err(IndexError::Commit)
+    }
+
+    /// What was erased.
+    pub fn erased(&self) -> Arc<Erased> {
+        Arc::clone(&self.projection.lock().erased)
+    }
+
     /// Applies the groups that wait in the channel, commits everything, and ends both threads. Idempotent.
     ///
     /// # Errors
@@ -420,10 +458,14 @@ fn open_parts(
 ) -> Result<(Arc<Projection>, Indexer), IndexError> {
     let store = Store::new(disk, dir);
     let opened = match store.open(log.id(), &options)? {
+        Ok(opened) => read_notes(&**log, &opened.notes)?.map(|erased| (opened, erased)),
+        Err(reason) => Err(reason),
+    };
+    let (opened, (erased, unread)) = match opened {
         Ok(opened) => opened,
         Err(reason) => {
             tracing::info!(dir = %dir.display(), reason, "the index is rebuilt from the log");
-            store.create(&options)?
+            (store.create(&options)?, Default::default())
         }
     };
     let (next, tail) = (opened.next, log.tail());
@@ -432,8 +474,12 @@ fn open_parts(
     }
     let searcher = opened.reader.searcher();
     let ids = searcher.segment_readers().iter().map(|segment| u64::from(segment.max_doc())).sum();
-    let projection =
-        Arc::new(Projection::new(searcher.clone(), opened.fields, next, ids, opened.keys.clone(), options)?);
+    let erased = Arc::new(erased);
+    let keys = opened.keys.clone();
+    let projection = Arc::new(Projection::new(searcher.clone(), opened.fields, next, ids, keys, erased, options)?);
+    for damage in unread {
+        projection.lock().add_damage(damage);
+    }
     fill_run_ids(projection.lock().run_ids(), searcher, opened.fields, ids)?;
     let indexer = Indexer::new(Arc::clone(&projection), store, Arc::clone(log), clock, opened, merges);
     Ok((projection, indexer))
@@ -456,6 +502,45 @@ fn spawn(
             }
         })
         .map_err(|error| IndexError::Stopped(format!("no thread can be started: {error}")))
+}
+
+/// What was erased below the checkpoint, from the batches that the notes name, and which of these cannot be read. `Err`
+/// with the reason when the notes are in doubt.
+fn read_notes(log: &dyn Log, notes: &Notes) -> Result<Result<(Erased, Vec<Damage>), String>, IndexError> {
+    let notes = match notes.read().map_err(|error| IndexError::Document(error.to_string()))? {
+        Ok(notes) => notes,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let (erased, mut unread) = (Erased::default(), Vec::new());
+    for note in notes {
+        match note {
+            Note::Log(position) => match log.read(position) {
+                Ok(batch) => match log_record::decode(&batch) {
+                    Ok(records) => erased.fold(&batch, &records),
+                    Err(error) => return Ok(Err(error.to_string())),
+                },
+                Err(ReadError::Damaged(damage)) => unread.push(*damage),
+                // Retention dropped it; what must stay of it was appended again before.
+                Err(ReadError::Gone { .. }) => {}
+                Err(ReadError::NotFound(position)) => {
+                    return Ok(Err(format!("the log tells of no erasure at position {position}")));
+                }
+                Err(error) => return Err(error.into()),
+            },
+            // When it is not there any more, it was compacted away.
+            Note::Unseen(position) => match log.read(position) {
+                Ok(batch) => {
+                    if let Ok(records) = Records::of(&batch) {
+                        erased.add_unseen(records.run_id, position);
+                    }
+                }
+                Err(ReadError::NotFound(_) | ReadError::Gone { .. }) => {}
+                Err(ReadError::Damaged(damage)) => unread.push(*damage),
+                Err(error) => return Err(error.into()),
+            },
+        }
+    }
+    Ok(Ok((erased, unread)))
 }
 
 /// Puts the ids of an opened index into the filter.

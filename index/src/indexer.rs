@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use agenttracer_model::Position;
 use agenttracer_storage::disk::Clock;
 use agenttracer_storage::{AppendError, Log};
+use tantivy::index::SegmentId;
 use tantivy::indexer::{NoMergePolicy, UserOperation};
 use tantivy::{IndexReader, IndexWriter};
 
@@ -13,6 +14,7 @@ use crate::IndexError;
 use crate::checkpoint::Checkpoint;
 use crate::cold::{self, ColdRun};
 use crate::metadata_keys::MetadataKeys;
+use crate::notes::Notes;
 use crate::projection::{Frozen, Projection, Wake};
 use crate::store::{Opened, Store};
 
@@ -32,6 +34,9 @@ pub(crate) struct Indexer {
     index: tantivy::Index,
     reader: IndexReader,
     fields: cold::Fields,
+    notes: Notes,
+    /// Segments with deleted documents that are still to be rewritten, in a round of dropping these.
+    dropping: Option<Vec<SegmentId>>,
     /// `None` at first and after a failure: tantivy's writer does not survive one.
     writer: Option<IndexWriter<ColdRun>>,
     /// Since when there is something to commit.
@@ -47,6 +52,7 @@ pub(crate) struct Indexer {
 enum Work {
     Commit,
     Refresh,
+    DropDeleted,
     Stop,
 }
 
@@ -67,6 +73,8 @@ impl Indexer {
             index: opened.index,
             reader: opened.reader,
             fields: opened.fields,
+            notes: opened.notes,
+            dropping: None,
             writer: None,
             dirty_since: None,
             retry_at: None,
@@ -107,6 +115,11 @@ impl Indexer {
                         tracing::warn!(%error, "merged segments could not be opened");
                     }
                 }
+                Work::DropDeleted => {
+                    if let Some(outcome) = self.drop_deleted().transpose() {
+                        self.projection.dropped_deleted(outcome);
+                    }
+                }
                 Work::Stop => return,
             }
         }
@@ -131,8 +144,13 @@ impl Indexer {
                 if now >= due || self.projection.is_urgent(&inner) {
                     return Work::Commit;
                 }
+                if inner.dropping.is_wanted() {
+                    return Work::DropDeleted;
+                }
                 inner.wake = Wake::Urgent;
                 Some(due)
+            } else if inner.dropping.is_wanted() {
+                return Work::DropDeleted;
             } else {
                 self.dirty_since = None;
                 inner.wake = Wake::Any;
@@ -180,13 +198,15 @@ impl Indexer {
 
     fn commit(&mut self, frozen: &Frozen) -> Result<(), IndexError> {
         self.make_durable(frozen.position)?;
+        let noted = self.notes.append(&frozen.erasing.notes).map_err(|error| self.store.error(&error))?;
         let retries = self.retry_at.is_some();
         let (checkpoint, keys, closing, expiring, expired) = {
             let inner = self.projection.lock();
             let covered = inner.held_at.map_or(frozen.position, |held| held.min(frozen.position));
             // What the documents of this commit leave out is what the checkpoint says that they do.
             let keys = Arc::clone(inner.metadata_keys());
-            (Checkpoint::at(self.log.id(), covered, &keys), keys, inner.closing, inner.expiring, inner.expired)
+            let checkpoint = Checkpoint::at(self.log.id(), covered, &keys, noted);
+            (checkpoint, keys, inner.closing, inner.expiring, inner.expired)
         };
         let writer = match &mut self.writer {
             Some(writer) => writer,
@@ -215,10 +235,44 @@ impl Indexer {
                 self.reader.reload()
             })
             .map_err(|error| self.store.error(&error))?;
+        self.notes.committed(noted);
         self.projection.install(self.reader.searcher(), true)?;
         self.projection.lock().expired = expiring;
         self.projection.done.notify_all();
         Ok(())
+    }
+
+    /// Rewrites a segment that holds deleted documents, because tantivy's own merges may never come to it; in between,
+    /// commits that are due come first. After the last one: whether no file holds a deleted document any more. An answer
+    /// that is still being read keeps the files it reads.
+    pub(crate) fn drop_deleted(&mut self) -> Result<Option<bool>, IndexError> {
+        let failed = |error: tantivy::TantivyError| self.store.error(&error);
+        let (writer, left) = match (&mut self.writer, &mut self.dropping) {
+            (Some(writer), Some(left)) => (writer, left),
+            _ => {
+                if let Some(writer) = self.writer.take() {
+                    // A merge that runs now may have begun before the deletion.
+                    writer.wait_merging_threads().map_err(failed)?;
+                }
+                let writer = self.store.writer(&self.index, &self.projection.options)?;
+                writer.set_merge_policy(Box::new(NoMergePolicy));
+                let segments = self.index.searchable_segment_metas().map_err(failed)?;
+                let left = segments.iter().filter(|segment| segment.num_deleted_docs() > 0).map(|segment| segment.id());
+                (self.writer.insert(writer), self.dropping.insert(left.collect()))
+            }
+        };
+        if let Some(segment) = left.pop() {
+            writer.merge(&[segment]).wait().map_err(failed)?;
+            return Ok(None);
+        }
+        self.dropping = None;
+        if self.merges {
+            writer.set_merge_policy(Store::merge_policy());
+        }
+        self.reader.reload().map_err(failed)?;
+        self.projection.install(self.reader.searcher(), false)?;
+        writer.garbage_collect_files().wait().map_err(failed)?;
+        self.store.has_only_what_is_committed(&self.index).map(Some).map_err(failed)
     }
 
     /// A commit must not cover what a power loss could take from the log.
@@ -258,6 +312,12 @@ fn add(
     expiring: Position,
 ) -> tantivy::Result<()> {
     let mut operations = Vec::with_capacity(OPERATIONS + 1);
+    for run_id in &frozen.erasing.runs {
+        operations.push(UserOperation::Delete(cold::run_term(fields, *run_id)));
+        if operations.len() >= OPERATIONS {
+            writer.run(operations.drain(..))?;
+        }
+    }
     for entry in frozen.chunks.iter().flat_map(|chunk| chunk.visible(frozen.visible)) {
         if entry.late || again {
             operations.push(UserOperation::Delete(cold::run_term(fields, entry.run.run_id)));

@@ -1,6 +1,7 @@
 //! The one state that is published: the applier appends to it, the indexer moves runs out of it into tantivy, readers
 //! take it as it is. Both writers hold one lock; readers never do.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -12,10 +13,12 @@ use uuid::Uuid;
 
 use crate::cold::{self, Fields};
 use crate::columns::Columns;
+use crate::erased::Erased;
 use crate::hot::{self, Chunk};
 use crate::live_runs::LiveRuns;
 use crate::mask::Mask;
 use crate::metadata_keys::{KeyCounter, MetadataKeys};
+use crate::notes::Note;
 use crate::run_ids::RunIdFilter;
 use crate::snapshot::{Found, State};
 use crate::{IndexError, Options, RunSummary, Snapshot};
@@ -51,6 +54,9 @@ pub(crate) struct Inner {
     /// `frozen` and `current`, as readers get them.
     hot: Arc<[Arc<Chunk>]>,
     next_seq: u64,
+    /// What was erased since the last freeze.
+    erasing: Erasing,
+    pub(crate) erased: Arc<Erased>,
     searcher: Searcher,
     columns: Arc<[Arc<Columns>]>,
     fields: Fields,
@@ -71,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) wanted: Position,
     /// What the indexer, while it waits, is woken for.
     pub(crate) wake: Wake,
+    pub(crate) dropping: Dropping,
     /// The last commit comes: no merges any more.
     pub(crate) closing: bool,
     pub(crate) stop: bool,
@@ -88,6 +95,22 @@ pub(crate) struct Inner {
     pub(crate) ignored_batches: u64,
 }
 
+/// Rounds of dropping deleted documents.
+pub(crate) struct Dropping {
+    /// How many were asked for.
+    pub(crate) wanted: u64,
+    /// Up to which one all are done.
+    pub(crate) done: u64,
+    /// Whether the last one left none.
+    pub(crate) outcome: Result<bool, String>,
+}
+
+impl Dropping {
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted > self.done
+    }
+}
+
 /// What wakes the indexer: at most one notice each time it waits, however many groups are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
@@ -99,6 +122,15 @@ pub(crate) enum Wake {
     Any,
 }
 
+/// What erasures ask of the next commit.
+#[derive(Clone, Default)]
+pub(crate) struct Erasing {
+    /// Runs to be deleted from tantivy.
+    pub(crate) runs: Vec<Uuid>,
+    /// Where the log tells of it.
+    pub(crate) notes: Vec<Note>,
+}
+
 /// Hot runs on their way into tantivy.
 #[derive(Clone)]
 pub(crate) struct Frozen {
@@ -107,6 +139,7 @@ pub(crate) struct Frozen {
     pub(crate) visible: u64,
     /// Everything below is in these chunks or in tantivy.
     pub(crate) position: Position,
+    pub(crate) erasing: Arc<Erasing>,
     runs: u64,
     bytes: u64,
 }
@@ -125,6 +158,7 @@ impl Projection {
         next: Position,
         base_ids: u64,
         keys: MetadataKeys,
+        erased: Arc<Erased>,
         options: Options,
     ) -> Result<Self, IndexError> {
         let keys = KeyCounter::new(keys, &searcher, &fields)?;
@@ -136,6 +170,8 @@ impl Projection {
             current_bytes: 0,
             hot: Arc::new([]),
             next_seq: 0,
+            erasing: Erasing::default(),
+            erased,
             columns: Columns::of(&searcher, &[])?,
             searcher,
             fields,
@@ -149,6 +185,7 @@ impl Projection {
             expired: Position::ZERO,
             wanted: Position::ZERO,
             wake: Wake::Never,
+            dropping: Dropping { wanted: 0, done: 0, outcome: Ok(true) },
             closing: false,
             stop: false,
             dead: None,
@@ -242,6 +279,7 @@ impl Projection {
                 chunks: std::mem::take(&mut inner.current),
                 visible: inner.next_seq,
                 position: inner.position,
+                erasing: Arc::new(std::mem::take(&mut inner.erasing)),
                 runs: std::mem::take(&mut inner.current_runs),
                 bytes: std::mem::take(&mut inner.current_bytes),
             });
@@ -252,9 +290,9 @@ impl Projection {
     /// Shows a newer searcher; when `committed`, the frozen runs leave in the same instant, because it holds them.
     pub(crate) fn install(&self, searcher: Searcher, committed: bool) -> Result<(), IndexError> {
         // Most of the mask is made without the lock; what was applied meanwhile is added under it.
-        let (hot, seen) = {
+        let (hot, erasing, seen) = {
             let inner = self.lock();
-            (inner.staying(committed), inner.next_seq)
+            (inner.staying(committed), inner.staying_erasures(committed), inner.next_seq)
         };
         let (fields, columns) = {
             let state = self.state.load();
@@ -264,6 +302,9 @@ impl Projection {
         for entry in hot.iter().flat_map(|chunk| chunk.visible(seen)).filter(|entry| entry.late) {
             add_to_mask(&mut mask, &searcher, &fields, entry.run.run_id)?;
         }
+        for run_id in &erasing {
+            add_to_mask(&mut mask, &searcher, &fields, *run_id)?;
+        }
         // Dropped after the lock: closing the segments that merges replaced takes longer than acknowledgements may wait.
         let _before = self.state.load_full();
         let mut inner = self.lock();
@@ -271,6 +312,9 @@ impl Projection {
             if entry.late && entry.seq() >= seen {
                 add_to_mask(&mut mask, &searcher, &fields, entry.run.run_id)?;
             }
+        }
+        for run_id in &inner.staying_erasures(committed)[erasing.len()..] {
+            add_to_mask(&mut mask, &searcher, &fields, *run_id)?;
         }
         if committed && let Some(frozen) = inner.frozen.take() {
             inner.committed = frozen.position;
@@ -297,6 +341,15 @@ impl Projection {
         Ok(())
     }
 
+    /// Tells who waits what came of dropping deleted documents.
+    pub(crate) fn dropped_deleted(&self, outcome: Result<bool, IndexError>) {
+        let mut inner = self.lock();
+        let dropping = &mut inner.dropping;
+        dropping.done = dropping.wanted;
+        dropping.outcome = outcome.map_err(|error| error.to_string());
+        self.done.notify_all();
+    }
+
     /// Notes that a commit failed.
     pub(crate) fn failed(&self, error: &IndexError) {
         let mut inner = self.lock();
@@ -321,6 +374,11 @@ impl Inner {
         self.state().find(run_id)
     }
 
+    /// The newest versions of the runs that begin at these positions, published or not. Looks at every run.
+    pub(crate) fn find_at(&self, positions: &HashSet<Position>) -> Result<Vec<Found>, IndexError> {
+        self.state().find_at(positions)
+    }
+
     /// Appends a run that was never seen before. It becomes visible with the next publication.
     pub(crate) fn push_new(&mut self, run: RunSummary) {
         let hash = self.run_ids.hash(run.run_id);
@@ -339,6 +397,41 @@ impl Inner {
             }
         }
         self.push(run, hash, true);
+    }
+
+    /// Takes away a run that was found with [`find`](Self::find), as of the next publication.
+    pub(crate) fn erase(&mut self, found: &Found) {
+        let run_id = found.run.run_id;
+        match found.cold {
+            Some(address) => Arc::make_mut(self.mask.get_or_insert_default()).insert(address),
+            None => {
+                let hash = self.run_ids.hash(run_id);
+                let entry = self.hot.iter().rev().find_map(|chunk| chunk.find(run_id, hash, self.next_seq));
+                entry.expect("it was found hot").supersede(self.next_seq);
+            }
+        }
+        self.erasing.runs.push(run_id);
+        self.current_bytes += size_of::<Uuid>() as u64;
+        // A number of its own, as a newer version has: readers of the state before still see the run.
+        self.next_seq += 1;
+    }
+
+    /// Notes a batch that nobody sees, though the log has it: it must be found again when its run is erased, or was.
+    pub(crate) fn ignore(&mut self, run_id: Uuid, position: Position) {
+        self.erased.add_unseen(run_id, position);
+        self.note(Note::Unseen(position));
+        self.ignored_batches += 1;
+    }
+
+    /// Notes where the log tells of an erasure.
+    pub(crate) fn note(&mut self, note: Note) {
+        self.erasing.notes.push(note);
+    }
+
+    /// The runs that a later commit deletes; those of the frozen part come first.
+    fn staying_erasures(&self, frozen_goes: bool) -> Vec<Uuid> {
+        let frozen = self.frozen.as_ref().filter(|_| !frozen_goes).map_or(&[][..], |frozen| &frozen.erasing.runs);
+        frozen.iter().chain(&self.erasing.runs).copied().collect()
     }
 
     fn push(&mut self, run: RunSummary, hash: u64, late: bool) {
@@ -411,6 +504,7 @@ impl Inner {
             mask: self.mask.clone(),
             run_ids: Arc::clone(&self.run_ids),
             metadata_keys: Arc::clone(self.keys.keys()),
+            erased: Arc::clone(&self.erased),
         }
     }
 }

@@ -96,6 +96,7 @@ fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
         mask: Some(Arc::new(mask)),
         run_ids: Arc::new(run_ids),
         metadata_keys: Arc::default(),
+        erased: Arc::default(),
     }))
 }
 

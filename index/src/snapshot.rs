@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +8,8 @@ use tantivy::{DocAddress, Searcher};
 use uuid::Uuid;
 
 use crate::cold::{self, Fields};
-use crate::columns::Columns;
+use crate::columns::{Columns, Number};
+use crate::erased::Erased;
 use crate::hot::Chunk;
 use crate::mask::Mask;
 use crate::matching::Plan;
@@ -58,6 +60,7 @@ pub(crate) struct State {
     pub(crate) mask: Option<Arc<Mask>>,
     pub(crate) run_ids: Arc<RunIdFilter>,
     pub(crate) metadata_keys: Arc<MetadataKeys>,
+    pub(crate) erased: Arc<Erased>,
 }
 
 impl Snapshot {
@@ -118,6 +121,11 @@ impl Snapshot {
         Ok(self.state.find(run_id)?.map(|found| found.run))
     }
 
+    /// What was erased, at least up to [`position`](Self::position).
+    pub fn erased(&self) -> &Erased {
+        &self.state.erased
+    }
+
     /// The live runs that go on.
     pub(crate) fn running(&self) -> Result<Vec<Uuid>, IndexError> {
         let filter = Filter { status: vec![RunStatus::Running], ..Filter::default() };
@@ -176,6 +184,42 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// The summary of the run whose first batch is at `position`. Looks at every run: for those that cannot be found by
+    /// their batch in the log.
+    ///
+    /// # Errors
+    /// When the cold index cannot be read.
+    pub fn find_at(&self, position: Position) -> Result<Option<Arc<RunSummary>>, IndexError> {
+        Ok(self.state.find_at(&HashSet::from([position]))?.pop().map(|found| found.run))
+    }
+
+    /// Where the runs that match `filter` begin, ascending; `None` when they are more than `most`.
+    ///
+    /// # Errors
+    /// When the cold index cannot be read.
+    pub fn positions(&self, filter: &Filter, most: usize) -> Result<Option<Vec<Position>>, IndexError> {
+        let hot = self.hot().filter(|run| filter.matches(run));
+        let mut positions: Vec<_> = hot.map(|run| run.position()).collect();
+        if filter.is_hopeless() {
+            return Ok(Some(positions));
+        }
+        let mut docs = Vec::new();
+        for segment in Plan::new(self, filter)?.segments() {
+            let column = segment.columns.number(Number::Position)?;
+            let Some(mut matching) = segment.matching()? else { continue };
+            while matching.next_block(4096, &mut docs)? {
+                if positions.len() + docs.len() > most {
+                    return Ok(None);
+                }
+                positions.extend(docs.iter().map(|doc| Position::new(column.values.get_val(*doc))));
+            }
+        }
+        positions.sort_unstable();
+        Ok((positions.len() <= most).then_some(positions))
+    }
+}
+
 /// A run that was found, and where.
 pub(crate) struct Found {
     pub(crate) run: Arc<RunSummary>,
@@ -184,6 +228,26 @@ pub(crate) struct Found {
 }
 
 impl State {
+    /// The visible versions of the runs that begin at these positions, found by looking at every run.
+    pub(crate) fn find_at(&self, positions: &HashSet<Position>) -> Result<Vec<Found>, IndexError> {
+        let mut found: Vec<_> = (self.hot.iter().flat_map(|chunk| chunk.visible(self.visible)))
+            .filter(|entry| positions.contains(&entry.run.position()))
+            .map(|entry| Found { run: Arc::clone(&entry.run), cold: None })
+            .collect();
+        for ((ord, reader), columns) in (0..).zip(self.searcher.segment_readers()).zip(&*self.columns) {
+            let column = columns.number(Number::Position)?;
+            for doc in reader.doc_ids_alive() {
+                let is_masked = self.mask.as_ref().is_some_and(|mask| mask.contains(ord, doc));
+                if !is_masked && positions.contains(&Position::new(column.values.get_val(doc))) {
+                    let address = DocAddress::new(ord, doc);
+                    let run = Arc::new(cold::summary(&self.searcher, address)?);
+                    found.push(Found { run, cold: Some(address) });
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// The visible version of a run.
     pub(crate) fn find(&self, run_id: Uuid) -> Result<Option<Found>, IndexError> {
         let hash = self.run_ids.hash(run_id);
@@ -195,7 +259,10 @@ impl State {
         }
         let address = cold::address(&self.searcher, &self.fields, run_id)
             .map_err(|error| IndexError::Document(error.to_string()))?;
-        let Some(address) = address else { return Ok(None) };
+        // A masked document whose run is not hot is that of an erased run.
+        let is_masked =
+            |at: &DocAddress| self.mask.as_ref().is_some_and(|mask| mask.contains(at.segment_ord, at.doc_id));
+        let Some(address) = address.filter(|address| !is_masked(address)) else { return Ok(None) };
         let run = Arc::new(cold::summary(&self.searcher, address)?);
         Ok(Some(Found { run, cold: Some(address) }))
     }

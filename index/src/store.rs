@@ -9,7 +9,7 @@ use agenttracer_model::Position;
 use agenttracer_storage::disk::Disk;
 use tantivy::directory::Directory;
 use tantivy::directory::error::OpenReadError;
-use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, MergePolicy};
 use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyError};
 use uuid::Uuid;
 
@@ -17,7 +17,11 @@ use crate::checkpoint::Checkpoint;
 use crate::cold::{self, ColdRun, Fields, SCHEMA_VERSION};
 use crate::directory::{MANAGED, META};
 use crate::metadata_keys::MetadataKeys;
+use crate::notes::{NOTES, Noted, Notes};
 use crate::{DiskDirectory, IndexError, Options};
+
+/// The files of the index that tantivy's list does not name.
+const OURS: [&str; 3] = [META, MANAGED, NOTES];
 
 /// The index directory.
 #[derive(Clone)]
@@ -35,6 +39,8 @@ pub(crate) struct Opened {
     pub(crate) next: Position,
     /// What its checkpoint says of metadata keys.
     pub(crate) keys: MetadataKeys,
+    /// Where the log tells of erasures, below `next`.
+    pub(crate) notes: Notes,
 }
 
 impl Store {
@@ -83,7 +89,21 @@ impl Store {
             return Ok(Err("it belongs to another log".to_owned()));
         }
         let reader = self.reader(&index, options)?;
-        Ok(Ok(Opened { index, reader, fields, next: checkpoint.next, keys: checkpoint.metadata_keys() }))
+        let (keys, notes) =
+            (checkpoint.metadata_keys(), Notes::new(Arc::clone(&self.disk), &self.dir, checkpoint.noted));
+        Ok(Ok(Opened { index, reader, fields, next: checkpoint.next, keys, notes }))
+    }
+
+    /// The index as it lies there, of whatever version and log; `None` when there is none that can be read.
+    pub(crate) fn any_index(&self) -> Result<Option<tantivy::Index>, IndexError> {
+        if !self.exists()? {
+            return Ok(None);
+        }
+        match self.guard(|| tantivy::Index::open(self.directory()?)) {
+            Ok(index) => Ok(Some(index)),
+            Err(Unusable::Damaged(_)) => Ok(None),
+            Err(Unusable::Failed(error)) => Err(error),
+        }
     }
 
     /// Removes whatever is there and makes an empty index.
@@ -93,7 +113,8 @@ impl Store {
         let create = || {
             let index = tantivy::Index::create(self.directory()?, schema.clone(), cold::settings())?;
             let reader = self.reader(&index, options)?;
-            Ok(Opened { index, reader, fields, next: Position::ZERO, keys: MetadataKeys::default() })
+            let notes = Notes::new(Arc::clone(&self.disk), &self.dir, Noted::default());
+            Ok(Opened { index, reader, fields, next: Position::ZERO, keys: MetadataKeys::default(), notes })
         };
         create().map_err(|error: TantivyError| self.error(&error))
     }
@@ -108,14 +129,26 @@ impl Store {
             .build();
         let writer = index.writer_with_options(writer).map_err(|error| self.error(&error))?;
         self.remove_strays(index).map_err(|error| self.error(&error))?;
+        writer.set_merge_policy(Self::merge_policy());
+        Ok(writer)
+    }
+
+    /// Which segments are merged with each other as they come.
+    pub(crate) fn merge_policy() -> Box<dyn MergePolicy> {
         let mut policy = LogMergePolicy::default();
         policy.set_min_num_segments(8);
         policy.set_min_layer_size(5_000);
         // A segment of this size is not merged again: rewriting it would take longer than it saves.
         policy.set_max_docs_before_merge(1_500_000);
         policy.set_del_docs_ratio_before_merge(0.3);
-        writer.set_merge_policy(Box::new(policy));
-        Ok(writer)
+        Box::new(policy)
+    }
+
+    /// Whether the directory holds the files of the last commit and no others.
+    pub(crate) fn has_only_what_is_committed(&self, index: &tantivy::Index) -> tantivy::Result<bool> {
+        let mut known = index.load_metas()?.list_segment_files();
+        known.extend(OURS.map(PathBuf::from));
+        Ok(self.disk.list(&self.dir)?.iter().all(|(name, _)| known.contains(Path::new(name))))
     }
 
     /// The files whose checksum does not hold.
@@ -181,7 +214,7 @@ impl Store {
         let mut known = index.directory().list_managed_files();
         // Should the list be older than the index, it must not cost a segment.
         known.extend(index.load_metas()?.list_segment_files());
-        known.extend([META, MANAGED].map(PathBuf::from));
+        known.extend(OURS.map(PathBuf::from));
         for (name, _) in files {
             if !known.contains(Path::new(&name)) {
                 tracing::info!(name, "removing a file that no commit names");

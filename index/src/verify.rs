@@ -1,11 +1,12 @@
 //! Holding the index to the log: every run that the checkpoint covers is in it, once, with the summary that the log gives.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use agenttracer_model::Position;
+use agenttracer_model::{Digest, Position};
 use agenttracer_storage::disk::Disk;
+use agenttracer_storage::log_record::{self, LogRecord};
 use agenttracer_storage::record::{self, Records};
 use agenttracer_storage::{BatchKind, StoredBatch};
 use tantivy::schema::IndexRecordOption;
@@ -13,6 +14,7 @@ use tantivy::{DocAddress, DocSet, Searcher, TERMINATED};
 use uuid::Uuid;
 
 use crate::cold::{self, Fields, run_term};
+use crate::columns::{Columns, Number};
 use crate::live::LiveRun;
 use crate::names::Names;
 use crate::store::Store;
@@ -30,6 +32,11 @@ pub struct Checker {
     names: Names,
     /// Live runs, until the last of their batches comes.
     gathered: HashMap<Uuid, LiveRun>,
+    /// Runs of the log that are not in the index, by the hash of their id, until a tombstone tells why.
+    missing: HashMap<Digest, (Uuid, Position)>,
+    /// The hashes of erased runs, and where their batches begin.
+    erased: HashSet<Digest>,
+    erased_at: HashSet<Position>,
     check: Check,
 }
 
@@ -65,6 +72,9 @@ impl Checker {
             next: opened.next,
             names: Names::new(),
             gathered: HashMap::new(),
+            missing: HashMap::new(),
+            erased: HashSet::new(),
+            erased_at: HashSet::new(),
             check: Check { checkpoint: opened.next, ..Check::default() },
         }))
     }
@@ -74,7 +84,10 @@ impl Checker {
     /// # Errors
     /// When the index cannot be read.
     pub fn batch(&mut self, batch: &StoredBatch) -> Result<(), IndexError> {
-        if batch.kind != BatchKind::Run {
+        if batch.kind == BatchKind::Log {
+            if batch.position < self.next {
+                self.erasures(batch);
+            }
             return Ok(());
         }
         if batch.position >= self.next {
@@ -93,6 +106,15 @@ impl Checker {
         let found = self.documents(run_id).map_err(|error| IndexError::Document(error.to_string()))?;
         let [address] = found[..] else {
             let count = found.len();
+            let hash = Digest::of_run_id(run_id);
+            if count == 0 && self.erased.contains(&hash) {
+                return Ok(());
+            }
+            if count == 0 {
+                // A tombstone further on may tell why.
+                self.missing.entry(hash).or_insert((run_id, position));
+                return Ok(());
+            }
             self.differs(|| format!("run {run_id}, position {position}: {count} times in the index"));
             return Ok(());
         };
@@ -123,9 +145,20 @@ impl Checker {
 
     /// What all batches gave.
     pub fn finish(mut self) -> Check {
+        for (_, (run_id, position)) in std::mem::take(&mut self.missing) {
+            self.differs(|| format!("run {run_id}, position {position}: 0 times in the index"));
+        }
         for (run_id, run) in std::mem::take(&mut self.gathered) {
             let batches = run.size().batches;
             self.differs(|| format!("run {run_id}: the log has only {batches} of the batches in the index"));
+        }
+        match self.erased_runs() {
+            Ok(runs) => {
+                for position in runs {
+                    self.differs(|| format!("the run at position {position} was erased, and is in the index"));
+                }
+            }
+            Err(error) => self.differs(|| error.to_string()),
         }
         let documents: u64 = self.searcher.segment_readers().iter().map(|segment| u64::from(segment.num_docs())).sum();
         let (runs, differences) = (self.check.runs, self.check.differences);
@@ -134,6 +167,38 @@ impl Checker {
             self.differs(|| format!("the index has {documents} runs, of which the log has {runs}"));
         }
         self.check
+    }
+
+    /// Looks at what the log tells of erasures: an erased run is not in the index.
+    fn erasures(&mut self, batch: &StoredBatch) {
+        let records = match log_record::decode(batch) {
+            Ok(records) => records,
+            Err(error) => return self.differs(|| error.to_string()),
+        };
+        for record in records {
+            let LogRecord::RunsErased { runs, .. } = record else { continue };
+            for run in runs {
+                let hash = Digest(run.run);
+                self.missing.remove(&hash);
+                self.erased.insert(hash);
+                self.erased_at.extend(run.positions);
+            }
+        }
+    }
+
+    /// Where the erased runs begin that are in the index all the same.
+    fn erased_runs(&self) -> Result<Vec<Position>, IndexError> {
+        let mut found = Vec::new();
+        if self.erased_at.is_empty() {
+            return Ok(found);
+        }
+        let columns = Columns::of(&self.searcher, &[])?;
+        for (segment, columns) in self.searcher.segment_readers().iter().zip(&*columns) {
+            let positions = columns.number(Number::Position)?;
+            let begin = segment.doc_ids_alive().map(|doc| Position::new(positions.values.get_val(doc)));
+            found.extend(begin.filter(|position| self.erased_at.contains(position)));
+        }
+        Ok(found)
     }
 
     /// The summary that the log gives, once all the batches that make it were seen.

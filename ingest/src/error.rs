@@ -103,6 +103,7 @@ impl From<AppendError> for Refused {
                 Self::Unavailable("Writing failed: the run is stored whole or not at all; send it again".to_owned())
             }
             AppendError::Closed => Self::Unavailable("The server is shutting down".to_owned()),
+            AppendError::Erased => Self::Erased("The run was erased and cannot be stored again".to_owned()),
         }
     }
 }

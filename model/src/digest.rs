@@ -54,6 +54,11 @@ impl Digest {
         bytes.finish()
     }
 
+    /// SHA-256 of the 16 bytes of a run id: what stays of an erased run.
+    pub fn of_run_id(run_id: Uuid) -> Self {
+        Self(Sha256::digest(run_id.as_bytes()).into())
+    }
+
     /// The digest of one event's content: decides between two events of one entity that claim the same time.
     pub fn of_event(event: &Event) -> Self {
         let mut bytes = Encoder::new(b'E', 256);

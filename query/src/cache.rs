@@ -50,6 +50,12 @@ impl RunCache {
         Some(slot.json.clone())
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        let mut clock = self.lock();
+        *clock = Clock { slots: Vec::new(), free: Vec::new(), by_key: HashMap::new(), hand: 0, held_bytes: 0 };
+    }
+
     /// Keeps `json`. A run larger than an eighth of the cache is not worth the others it would push out.
     pub(crate) fn put(&self, key: RunKey, json: Bytes) {
         let cost = json.len() + OVERHEAD_BYTES;

@@ -101,6 +101,13 @@ impl QueryState {
     }
 }
 
+impl QueryState {
+    /// Forgets every run that is cached: some were erased.
+    pub fn forget_runs(&self) {
+        self.0.cache.clear();
+    }
+}
+
 impl Shared {
     pub(crate) fn runs(&self) -> Runs<'_> {
         Runs { log: &*self.log, cache: &self.cache }

@@ -151,7 +151,7 @@ fn is_own_page(origin: &HeaderValue, headers: &HeaderMap) -> bool {
 
 /// The path as the access log may hold it: words that the API has stay, everything else is somebody's data.
 fn route_of(path: &str) -> String {
-    const WORDS: [&str; 14] = [
+    const WORDS: [&str; 15] = [
         "v1",
         "runs",
         "batch",
@@ -160,6 +160,7 @@ fn route_of(path: &str) -> String {
         "decisions",
         "signals",
         "events",
+        "erasures",
         "latency",
         "stats",
         "health",
@@ -169,6 +170,14 @@ fn route_of(path: &str) -> String {
     ];
     let words = path.split('/').map(|word| if word.is_empty() || WORDS.contains(&word) { word } else { "*" });
     words.collect::<Vec<_>>().join("/")
+}
+
+/// The answer to a method that a path does not have.
+pub(crate) async fn method_not_allowed() -> Response {
+    let mut response = Response::new(Body::from(r#"{"detail":"Method Not Allowed"}"#));
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 fn problem(status: StatusCode, error: &str, uri: &Uri) -> Response {

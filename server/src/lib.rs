@@ -6,6 +6,7 @@
 mod addresses;
 pub mod config;
 mod edge;
+pub mod erasures;
 mod error;
 mod listeners;
 pub mod maintenance;

@@ -55,8 +55,11 @@ pub trait Unwanted: Send + Sync + 'static {
     /// A sentence; nothing is dropped then.
     fn before_drop(&self, position: Position) -> Result<(), String>;
 
-    /// A pass has rewritten all that it wanted to.
-    fn after_pass(&self, log: &SegmentedLog) -> Result<(), String>;
+    /// A pass has rewritten all that it wanted to. `pace` is that of the pass.
+    ///
+    /// # Errors
+    /// A sentence; the next pass tries again.
+    fn after_pass(&self, pace: &mut dyn FnMut(u64) -> bool) -> Result<(), String>;
 }
 
 /// Nothing is unwanted.
@@ -71,7 +74,7 @@ impl Unwanted for NothingUnwanted {
         Ok(())
     }
 
-    fn after_pass(&self, _: &SegmentedLog) -> Result<(), String> {
+    fn after_pass(&self, _: &mut dyn FnMut(u64) -> bool) -> Result<(), String> {
         Ok(())
     }
 }
@@ -198,7 +201,15 @@ impl Maintenance {
                 }
             }
         }
-        self.unwanted.after_pass(&self.log).map_err(MaintenanceError::Unwanted)
+        self.after_pass(pace)
+    }
+
+    /// Lets another part of the program remove what it wants to be gone.
+    ///
+    /// # Errors
+    /// As for [`pass`](Self::pass).
+    pub fn after_pass(&self, pace: &mut dyn FnMut(u64) -> bool) -> Result<(), MaintenanceError> {
+        self.unwanted.after_pass(pace).map_err(MaintenanceError::Unwanted)
     }
 
     /// Rewrites one range of the [plan](Self::plan); whether to go on. Ranges of one plan may be rewritten side by side.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use agenttracer_index::Index;
+use agenttracer_index::{ErasureState, Index};
 use agenttracer_storage::{Health, Log};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -91,6 +91,12 @@ const ROWS: &[Row] = &[
     }),
     ("agenttracer_maintenance_damaged_segments", "Segments that are not compacted as they are damaged.", |engine| {
         engine.done.damaged_segments.load(Ordering::Relaxed)
+    }),
+    ("agenttracer_erased_runs", "Runs that were erased, and are refused when they come again.", |engine| {
+        engine.index.erased().runs()
+    }),
+    ("agenttracer_erasures_pending", "Erasures whose runs are hidden, and not purged yet.", |engine| {
+        engine.index.erased().in_state(ErasureState::Hidden).len() as u64
     }),
     ("agenttracer_disk_bytes", "Bytes of log and index at the last look.", |engine| {
         engine.done.disk_bytes.load(Ordering::Relaxed)

@@ -1,7 +1,8 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use agenttracer_erasure::{Eraser, ErasureState};
 use agenttracer_ingest::IngestState;
 use agenttracer_query::{QueryOptions, QueryState};
 use agenttracer_storage::compaction::Policy;
@@ -14,11 +15,12 @@ use tokio::time::timeout;
 use crate::addresses::{AddressFile, Addresses};
 use crate::config::{Config, ListenAddr};
 use crate::edge::Edge;
+use crate::erasures::Erasures;
 use crate::listeners::{self, ConnectionLimit};
 use crate::maintenance::{self, Background, Maintenance};
 use crate::node::{Node, Reporter};
 use crate::shutdown::{DRAIN, Switch};
-use crate::{StartError, StopError, metrics, ui};
+use crate::{StartError, StopError, edge, metrics, ui};
 
 /// How long the last commit of the index may take. It is derived data: the next start reads from the log what is
 /// missing.
@@ -37,6 +39,7 @@ pub struct Server {
     switch: Switch,
     serving: JoinSet<()>,
     background: Background,
+    eraser: Arc<Eraser>,
 }
 
 impl Server {
@@ -71,10 +74,26 @@ impl Server {
             serving.spawn(listeners::serve(socket, edge, limit.clone(), switch.clone()));
             Ok(())
         };
-        let maintenance = maintain(&node, &config);
+        let cached = Arc::new(OnceLock::new());
+        let erasures = Arc::new(erasures(&node, &config, cached.clone()));
+        let eraser = erasures.eraser();
+        let maintenance = maintain(&node, &config, erasures);
         let (writes, questions) = states(&node, &config, maintenance.done())?;
-        let (ingest_routes, query_routes) =
-            (agenttracer_ingest::routes(writes.clone()), agenttracer_query::routes(questions.clone()));
+        let _ = cached.set(questions.clone());
+        // What a crash cut off is hidden before anybody can ask.
+        let completing = eraser.clone();
+        let completed = tokio::task::spawn_blocking(move || completing.complete()).await;
+        match completed.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
+            Ok(0) => {}
+            Ok(erasures) => tracing::info!(erasures, "erasures that a crash had cut off were completed"),
+            Err(error) => tracing::error!(%error, "an erasure was not completed; it is tried again"),
+        }
+        let erasures = agenttracer_erasure::routes(ErasureState::new(eraser.clone()));
+        // What both sides answer to an unknown method, the routes that are merged in answer too.
+        let ingest_routes = agenttracer_ingest::routes(writes.clone()).merge(erasures.clone());
+        let ingest_routes = ingest_routes.method_not_allowed_fallback(edge::method_not_allowed);
+        let query_routes = agenttracer_query::routes(questions.clone()).merge(erasures);
+        let query_routes = query_routes.method_not_allowed_fallback(edge::method_not_allowed);
         let page = ui::routes(&addresses, &config.sync.to_string());
         let query_routes = query_routes.merge(page);
         serve(ingest, ingest_routes)?;
@@ -84,7 +103,7 @@ impl Server {
         address_file.publish(&addresses)?;
         let background = Background::start(maintenance)
             .map_err(|source| StartError::Io { file: config.data_dir.clone(), source })?;
-        Ok(Self { addresses, address_file, node, questions, switch, serving, background })
+        Ok(Self { addresses, address_file, node, questions, switch, serving, background, eraser })
     }
 
     /// Where the server listens.
@@ -102,6 +121,7 @@ impl Server {
         }
         self.switch.turn();
         self.questions.close();
+        self.eraser.close();
         let drained = timeout(DRAIN, async { while self.serving.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             tracing::warn!("requests that took too long were cut off");
@@ -127,6 +147,17 @@ impl Server {
             Err(_) => Err(StopError::TimedOut),
         }
     }
+}
+
+/// The erasures of a node, which empty `cached` when it is there.
+fn erasures(node: &Node, config: &Config, cached: Arc<OnceLock<QueryState>>) -> Erasures {
+    let (log, index, clock, disk) = (node.log.clone(), node.index.clone(), node.clock.clone(), node.disk.clone());
+    let forget = move || {
+        if let Some(cached) = cached.get() {
+            cached.forget_runs();
+        }
+    };
+    Erasures::new(log, index, clock, disk, &config.data_dir, Box::new(forget))
 }
 
 /// Looks for live runs whose lease has ended, until `stopped`: each is found at most a second, or a tenth of its lease,
@@ -159,7 +190,7 @@ fn states(node: &Node, config: &Config, done: Arc<maintenance::Done>) -> Result<
 }
 
 /// What keeps the directory small.
-fn maintain(node: &Node, config: &Config) -> Maintenance {
+fn maintain(node: &Node, config: &Config, unwanted: Arc<Erasures>) -> Maintenance {
     let options = maintenance::Options {
         compact: config.compact,
         bytes_per_second: config.compact_rate.bound().map(|rate| rate.0),
@@ -168,7 +199,6 @@ fn maintain(node: &Node, config: &Config) -> Maintenance {
         policy: Policy { target_bytes: config.segment_bytes },
     };
     let (log, index, clock) = (node.log.clone(), node.index.clone(), node.clock.clone());
-    let unwanted = Arc::new(maintenance::NothingUnwanted);
     Maintenance::new(log, index, node.disk.clone(), clock, config.data_dir.clone(), options, unwanted)
 }
 

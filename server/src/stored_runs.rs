@@ -15,12 +15,13 @@ pub(crate) struct IndexedRuns {
 
 impl StoredRuns for IndexedRuns {
     fn find(&self, run_id: Uuid) -> Result<Option<StoredRun>, StoredRunsError> {
+        let snapshot = self.index.snapshot();
         // A live run of which only events have come counts too, though nobody is shown it.
-        let run = self.index.snapshot().known(run_id).map_err(told)?;
-        Ok(run.map(|run| match run.digest {
+        let run = snapshot.known(run_id).map_err(told)?.map(|run| match run.digest {
             Some(digest) => StoredRun::Whole(digest),
             None => StoredRun::Live,
-        }))
+        });
+        Ok(run.or_else(|| snapshot.erased().has(run_id).then_some(StoredRun::Erased)))
     }
 
     fn view(&self, run_id: Uuid) -> Result<Option<RunView>, StoredRunsError> {

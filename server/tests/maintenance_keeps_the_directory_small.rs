@@ -200,7 +200,7 @@ fn what_another_part_does_not_want_is_left_out() {
         fn before_drop(&self, _: Position) -> Result<(), String> {
             Ok(())
         }
-        fn after_pass(&self, _: &SegmentedLog) -> Result<(), String> {
+        fn after_pass(&self, _: &mut dyn FnMut(u64) -> bool) -> Result<(), String> {
             Ok(())
         }
     }

@@ -68,6 +68,9 @@ pub enum AppendError {
     /// The log closed before the batch was written; absent.
     #[error("the log is closed")]
     Closed,
+    /// The run was erased while the batch was on its way: nobody sees it, and the next compaction removes it.
+    #[error("the run was erased")]
+    Erased,
 }
 
 /// Why a batch could not be read.

@@ -28,7 +28,7 @@ use crate::verify::damage_of_segment;
 use crate::{Damage, KnownDurable, OpenError};
 
 use quarantine::Quarantine;
-pub use quarantine::known_loss;
+pub use quarantine::{QuarantinedBytes, known_loss, quarantined, remove_quarantined};
 use tolerant::TolerantDisk;
 
 /// Stands in a data directory from before a repair changes anything until after the last change.

@@ -5,6 +5,7 @@ mod common;
 
 mod answers_have_the_shapes_of_the_contract;
 mod durable_means_visible;
+mod erased_runs_are_gone;
 mod ingest_endpoints_keep_the_contract;
 mod live_runs_are_shown_as_they_go;
 mod one_directory_one_server;

@@ -1,11 +1,12 @@
 //! The engine without threads: what `server` puts together, driven step by step.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
+use agenttracer_erasure::{Eraser, Purger};
 use agenttracer_index::{Index, IndexError, commit_channel, known_durable};
 use agenttracer_storage::disk::{Disk, SimClock, SimDisk};
-use agenttracer_storage::{Damage, OpenError, Options, Recovery, SegmentedLog};
+use agenttracer_storage::{AppendError, Damage, Log, OpenError, Options, Recovery, SegmentedLog};
 
 pub(crate) const DIR: &str = "/data";
 pub(crate) const INDEX: &str = "/data/index";
@@ -13,10 +14,15 @@ pub(crate) const INDEX: &str = "/data/index";
 /// More groups than a log commits before somebody applies them: a full channel would wait for ever.
 const GROUPS: usize = 1 << 16;
 
+/// So many steps a batch of an erasure gets until it must be answered; more than a queue of batches needs.
+const STEPS: usize = 200;
+
 /// An open data directory.
 pub(crate) struct Engine {
     pub(crate) log: Arc<SegmentedLog>,
-    pub(crate) index: Index,
+    pub(crate) index: Arc<Index>,
+    pub(crate) eraser: Arc<Eraser>,
+    pub(crate) purger: Purger,
     pub(crate) recovery: Recovery,
 }
 
@@ -54,9 +60,30 @@ impl Engine {
                     OpenError::Io { .. } => Refusal::Io(error.to_string()),
                     _ => Refusal::Fault(error.to_string()),
                 })?;
-        let index = Index::open_stepped(disk, clock, Path::new(INDEX), log.clone(), commits, index.clone())
-            .map_err(index_refusal)?;
-        Ok(Self { log, index, recovery })
+        let index =
+            Index::open_stepped(disk.clone(), clock.clone(), Path::new(INDEX), log.clone(), commits, index.clone())
+                .map_err(index_refusal)?;
+        let index = Arc::new(index);
+        let (append_log, append_index) = (log.clone(), index.clone());
+        let append = Box::new(move |batch| {
+            let (answer, answered) = mpsc::channel();
+            append_log.submit(batch, Box::new(move |outcome| drop(answer.send(outcome))))?;
+            for _ in 0..STEPS {
+                append_log.step();
+                while append_index.apply_step() {}
+                if let Ok(outcome) = answered.try_recv() {
+                    return Ok(outcome?);
+                }
+            }
+            Err(AppendError::Failed("it was not answered".to_owned()).into())
+        });
+        // So few at a time that an erasure of some runs is planned, and takes several batches.
+        let options =
+            agenttracer_erasure::Options { batch_runs: 2, batch_positions: 3, plan_runs: 2, ..Default::default() };
+        let eraser = Eraser::new(log.clone(), index.clone(), clock, append, options, Box::new(|| {}));
+        let eraser = Arc::new(eraser);
+        let purger = Purger::new(eraser.clone(), log.clone(), disk, Path::new(DIR));
+        Ok(Self { log, index, eraser, purger, recovery })
     }
 
     /// Lets everything that was committed become visible.

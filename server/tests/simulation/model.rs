@@ -26,8 +26,12 @@ struct Sent {
 pub(crate) struct Model {
     sent: Vec<Sent>,
     by_payload: BTreeMap<Vec<u8>, Id>,
-    /// Must be found at this position for ever.
+    /// Must be found at this position for ever, unless its run was erased.
     pub(crate) settled: BTreeMap<Position, Id>,
+    /// Runs that somebody asked to erase: they may be gone.
+    pub(crate) may_be_erased: BTreeSet<Uuid>,
+    /// Runs that must be gone for ever.
+    pub(crate) erased: BTreeSet<Uuid>,
 }
 
 /// What the runs in a log must look like to who asks the index.
@@ -101,6 +105,11 @@ impl Model {
             expected.entry(self.run_id(id)).or_insert((position, id));
         }
         expected
+    }
+
+    /// Whether the run that was sent as `id` may be gone.
+    pub(crate) fn is_excused(&self, id: Id) -> bool {
+        self.may_be_erased.contains(&self.run_id(id))
     }
 
     /// The run view that the engine must show of the batch `id` at `position`.

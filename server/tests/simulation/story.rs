@@ -1,15 +1,20 @@
 //! The lives of one data directory.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use agenttracer_erasure::{EraseError, Wanted, prove};
 use agenttracer_index::{Count, Filter, PageRequest, Snapshot};
-use agenttracer_model::{Position, Run, RunView, Timestamp, sample};
+use agenttracer_model::{Digest, Position, Run, RunView, Timestamp, sample};
 use agenttracer_storage::disk::sim::Call;
 use agenttracer_storage::disk::{Clock, Disk, SimClock, SimDisk};
-use agenttracer_storage::{AppendError, Health, Log, Options, ReadError, SubmitError, SyncMode, record};
+use agenttracer_storage::log_record::{self, LogRecord};
+use agenttracer_storage::{
+    AppendError, BatchKind, Health, Log, Options, ReadError, StoredBatch, SubmitError, SyncMode, record,
+};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -73,6 +78,13 @@ pub(crate) struct Story {
     lost_pages: bool,
     /// Acknowledged in this life.
     promised: Vec<(Position, Id)>,
+    /// Whether runs are erased in this story. Then nothing is damaged in it: what damage costs is told by stories in which
+    /// nothing goes on purpose.
+    erases: bool,
+    /// Erased in this life: where the log says so.
+    promised_erased: Vec<(Position, Uuid)>,
+    /// As `cached`, of erasures.
+    cached_erased: Vec<Uuid>,
     /// Acknowledged in a life that ended without a loss of power: must be found, unless one comes first.
     cached: Vec<(Position, Id)>,
 }
@@ -109,6 +121,7 @@ impl Story {
         };
         Self {
             disk: SimDisk::new(dice.random()),
+            erases: dice.random_bool(0.4),
             dice,
             clock: SimClock::new(Timestamp::from_micros(1_763_800_000_000_000)),
             log_options,
@@ -121,6 +134,8 @@ impl Story {
             troubled: false,
             lost_pages: false,
             promised: Vec::new(),
+            promised_erased: Vec::new(),
+            cached_erased: Vec::new(),
             cached: Vec::new(),
         }
     }
@@ -131,7 +146,7 @@ impl Story {
             self.live();
         }
         self.live_well();
-        if self.dice.random_bool(0.5) {
+        if self.dice.random_bool(0.5) && !self.erases {
             self.suffer_damage();
         }
         (self.tally, self.disk.trace())
@@ -181,6 +196,7 @@ impl Story {
         assert!(engine.recovery.epoch > self.epoch, "a second life with the writer epoch {}", self.epoch);
         self.epoch = engine.recovery.epoch;
         let tickets = Tickets::default();
+        self.complete_erasures(&engine);
         if self.check_all(&engine) {
             for _ in 0..self.dice.random_range(5..50) {
                 if self.disk.has_crashed() {
@@ -195,6 +211,8 @@ impl Story {
 
     fn act(&mut self, engine: &Engine, tickets: &Tickets) {
         match self.dice.random_range(0..100) {
+            25..30 if self.erases => self.erase(engine, tickets),
+            82..85 if self.erases => self.purge(engine),
             0..30 => {
                 for _ in 0..self.dice.random_range(1..6) {
                     self.submit(engine, tickets);
@@ -302,6 +320,86 @@ impl Story {
         }
     }
 
+    /// Erases some runs, those that are there and others.
+    fn erase(&mut self, engine: &Engine, tickets: &Tickets) {
+        if self.model.len() == 0 {
+            return;
+        }
+        let wanted: BTreeSet<Uuid> = (0..self.dice.random_range(1..8))
+            .map(|_| self.model.run_id(self.dice.random_range(0..self.model.len())))
+            .collect();
+        let run_ids: Vec<_> = wanted.iter().copied().collect();
+        // One that is still on its way is not there yet, and not erased.
+        let before = engine.index.snapshot();
+        let is_known = |run_id: &&Uuid| before.known(**run_id).unwrap_or_else(|error| panic!("{error}")).is_some();
+        let known: Vec<_> = wanted.iter().filter(is_known).copied().collect();
+        drop(before);
+        let fresh: Vec<_> = wanted.iter().copied().filter(|run_id| self.model.may_be_erased.insert(*run_id)).collect();
+        let outcome = match run_ids[..] {
+            [run_id] if self.dice.random_bool(0.5) => engine.eraser.erase_run(run_id),
+            _ => engine.eraser.erase(&Wanted { run_ids, ..Wanted::default() }),
+        };
+        let snapshot = engine.index.snapshot();
+        if matches!(outcome, Ok(_) | Err(EraseError::NotFound | EraseError::Before(_))) {
+            // Those that were not there then are not erased later.
+            for run_id in fresh.iter().filter(|run_id| !snapshot.erased().has(**run_id)) {
+                self.model.may_be_erased.remove(run_id);
+            }
+        }
+        match outcome {
+            Ok(erasure) => {
+                note!(self, "{} runs are erased, as {}: {wanted:?}", erasure.erased, erasure.id);
+                self.tally.erasures += 1;
+                self.tally.planned_erasures += u64::from(erasure.is_planned);
+                let hidden = erasure.hidden.expect("it is hidden when it is answered");
+                for run_id in known {
+                    let found = snapshot.find(run_id).unwrap_or_else(|error| panic!("{error}"));
+                    assert_eq!(found, None, "run {run_id} was erased, and is shown");
+                    assert!(snapshot.erased().has(run_id), "run {run_id} is gone without a tombstone");
+                    self.promised_erased.push((hidden.position, run_id));
+                }
+            }
+            Err(EraseError::NotFound | EraseError::Before(_)) => note!(self, "nothing is there to be erased"),
+            Err(error) => {
+                note!(self, "an erasure fails: {error}");
+                self.tally.cut_off_erasures += 1;
+                assert!(self.excuses(engine, &error), "{error}");
+            }
+        }
+        self.hear(Some(engine), tickets);
+    }
+
+    /// Goes on with what a crash cut off, as a server does when it starts.
+    fn complete_erasures(&mut self, engine: &Engine) {
+        match engine.eraser.complete() {
+            Ok(completed) => self.tally.completed_erasures += completed as u64,
+            Err(error) => {
+                note!(self, "an erasure is not completed: {error}");
+                assert!(self.excuses(engine, &error), "{error}");
+            }
+        }
+        engine.apply_all();
+    }
+
+    fn purge(&mut self, engine: &Engine) {
+        let mut pieces = self.dice.random_range(0..200);
+        let outcome = engine.purger.step(&mut |_| {
+            pieces -= 1;
+            pieces > 0
+        });
+        note!(self, "a purge: {outcome:?}");
+        match outcome {
+            Ok(purged) => self.tally.purged_erasures += purged.erasures as u64,
+            Err(error) => assert!(self.excuses(engine, &error), "{error}"),
+        }
+    }
+
+    /// Whether an erasure may fail so.
+    fn excuses(&self, engine: &Engine, error: &EraseError) -> bool {
+        let is_busy = matches!(error, EraseError::Submit(SubmitError::Busy));
+        is_busy || self.is_troubled() || self.lost_pages || engine.log.health() != Health::Writable
+    }
+
     fn commit_index(&mut self, engine: &Engine) {
         let before = engine.index.status();
         engine.index.commit_step();
@@ -397,7 +495,15 @@ impl Story {
         let Some(seen) = self.check_now(engine) else { return false };
         assert!(self.model.settled_end() <= tail, "acknowledged up to {}, found {tail}", self.model.settled_end());
         for cached in std::mem::take(&mut self.cached) {
-            assert!(self.lost_pages || seen.contains(&cached), "batch {} at {} was in the cache", cached.1, cached.0);
+            let is_there = seen.contains(&cached) || self.model.is_excused(cached.1);
+            assert!(self.lost_pages || is_there, "batch {} at {} was in the cache", cached.1, cached.0);
+        }
+        let snapshot = engine.index.snapshot();
+        for run_id in std::mem::take(&mut self.cached_erased) {
+            assert!(self.lost_pages || snapshot.erased().has(run_id), "the erasure of {run_id} was in the cache");
+        }
+        for run_id in &self.model.erased {
+            assert!(snapshot.erased().has(*run_id), "run {run_id} is not erased any more");
         }
         for (position, id) in seen {
             self.model.settle(position, id);
@@ -413,24 +519,51 @@ impl Story {
         assert!(visible <= engine.log.tail(), "the index is ahead of the log");
         let mut next = Position::ZERO;
         let mut seen = Vec::new();
+        let mut told = Told::default();
         for batch in engine.log.scan(Position::ZERO..visible) {
             let batch = match batch {
                 Ok(batch) => batch,
                 Err(error) if self.is_excused(engine, &error) => return None,
                 Err(error) => panic!("{error}"),
             };
-            assert_eq!(batch.position, next, "a gap");
+            self.check_gap(next..batch.position);
             next = batch.end();
-            seen.push((batch.position, self.model.recognise(&batch)));
+            match batch.kind {
+                BatchKind::Run => seen.push((batch.position, self.model.recognise(&batch))),
+                BatchKind::Log => told.hear(&batch),
+            }
         }
-        assert_eq!(next, visible, "the log ends before what is visible");
+        self.check_gap(next..visible);
+        self.check_told(&told, &seen);
         let ids: BTreeSet<_> = seen.iter().map(|(_, id)| *id).collect();
         assert_eq!(ids.len(), seen.len(), "a batch is there twice");
         let status = engine.index.status();
         assert_eq!(status.damage_count, 0, "{:?}", status.damage);
-        let expected = self.model.fold(seen.iter().copied());
+        let kept = seen.iter().copied().filter(|(_, id)| !told.has(self.model.run_id(*id)));
+        let expected = self.model.fold(kept);
         self.check_index(&snapshot, &expected);
         Some(seen)
+    }
+
+    /// What is missing is of erased runs.
+    fn check_gap(&self, gap: Range<Position>) {
+        assert!(gap.is_empty() || self.erases, "a gap at {gap:?}");
+        let promised = self.promised.iter().filter(|(position, _)| gap.contains(position)).copied();
+        let settled = self.model.settled.range(gap.clone()).map(|(position, id)| (*position, *id));
+        for (position, id) in promised.chain(settled) {
+            assert!(self.model.is_excused(id), "batch {id} at {position} was acknowledged, and is gone");
+        }
+    }
+
+    /// Only what was to be erased was, and of what is purged nothing is left.
+    fn check_told(&self, told: &Told, seen: &[(Position, Id)]) {
+        let may_be: BTreeSet<_> = self.model.may_be_erased.iter().map(|run_id| Digest::of_run_id(*run_id).0).collect();
+        assert!(told.runs.keys().all(|run| may_be.contains(run)), "a run was erased that nobody named");
+        for (position, id) in seen {
+            let run = Digest::of_run_id(self.model.run_id(*id)).0;
+            let purged = told.runs.get(&run).and_then(|erasure| told.purged.get(erasure));
+            assert!(purged.is_none_or(|purged| position > purged), "batch {id} at {position} is of a purged run");
+        }
     }
 
     /// The index answers exactly these runs.
@@ -467,6 +600,9 @@ impl Story {
                 let Some(engine) = engine else { return };
                 let run_id = self.model.run_id(id);
                 let found = engine.index.snapshot().find(run_id).unwrap_or_else(|error| panic!("{error}"));
+                if found.is_none() && self.model.is_excused(id) {
+                    return;
+                }
                 let found = found.unwrap_or_else(|| panic!("run {run_id} was acknowledged, and is not visible"));
                 assert!(found.position() <= position, "of two whole runs of one id the first one wins");
                 if found.position() == position {
@@ -480,6 +616,10 @@ impl Story {
             }
             // Committed perhaps, when the index had gone already.
             Err(AppendError::Closed) => self.tally.refused += 1,
+            Err(AppendError::Erased) => {
+                self.tally.refused_as_erased += 1;
+                assert!(self.model.is_excused(id), "batch {id} is refused as erased, and nobody erased its run");
+            }
         }
     }
 
@@ -493,9 +633,11 @@ impl Story {
         let Some(found) = found else {
             let mut stored = self.promised.iter().copied().chain(self.model.settled.iter().map(|(at, id)| (*at, *id)));
             let stored = stored.find(|(_, id)| self.model.run_id(*id) == run_id);
-            assert_eq!(stored, None, "run {run_id} was acknowledged, and is not found");
+            let is_excused = self.model.may_be_erased.contains(&run_id);
+            assert!(stored.is_none() || is_excused, "run {run_id} was acknowledged, and is not found");
             return;
         };
+        assert!(!self.model.erased.contains(&run_id), "run {run_id} was erased, and is found");
         let mut batches = Vec::new();
         for position in &found.batches {
             match engine.log.read(*position) {
@@ -582,12 +724,20 @@ impl Story {
                 self.cached.push((position, id));
             }
         }
+        for (position, run_id) in std::mem::take(&mut self.promised_erased) {
+            if position < durable {
+                self.model.erased.insert(run_id);
+            } else if cached {
+                self.cached_erased.push(run_id);
+            }
+        }
     }
 
     fn lose_power(&mut self) {
         note!(self, "the power is cut");
         self.tally.power_losses += 1;
         self.cached.clear();
+        self.cached_erased.clear();
         self.disk = self.disk.restart();
         self.disk.set_capacity(None);
         self.troubled = false;
@@ -607,6 +757,7 @@ impl Story {
         let tickets = Tickets::default();
         let engine = self.open_engine().unwrap_or_else(|refusal| panic!("the disk is well: {refusal}"));
         note!(self, "opened well: {}", engine.recovery);
+        self.complete_erasures(&engine);
         assert!(self.check_all(&engine));
         for _ in 0..self.dice.random_range(2..25) {
             self.submit(&engine, &tickets);
@@ -633,10 +784,69 @@ impl Story {
             self.model.settle(position, id);
         }
         self.read_one(&engine);
+        if self.erases {
+            self.erase(&engine, &tickets);
+            self.purge_all(&engine);
+            assert!(self.check_now(&engine).is_some());
+        }
         engine.index.close().unwrap();
         engine.log.close().unwrap();
         drop(engine);
         self.promised.clear();
+        self.promised_erased.clear();
+        if self.erases {
+            let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+            let proof = prove(&disk, Path::new(DIR)).unwrap_or_else(|error| panic!("the proof: {error}"));
+            assert!(proof.holds(), "of purged runs something is left: {:?}", proof.named);
+            assert_eq!(proof.pending, 0, "an erasure is not purged");
+            self.tally.proofs += u64::from(proof.purged > 0);
+        }
+    }
+
+    /// With a disk that works every erasure ends.
+    fn purge_all(&mut self, engine: &Engine) {
+        for _ in 0..3 {
+            let purged = engine.purger.step(&mut |_| true).unwrap_or_else(|error| panic!("the disk is well: {error}"));
+            note!(self, "all is purged: {purged:?}");
+            self.tally.purged_erasures += purged.erasures as u64;
+            if !engine.purger.has_work() {
+                return;
+            }
+        }
+        panic!("the disk is well, but something is not purged");
+    }
+}
+
+/// What the log tells of erasures.
+#[derive(Default)]
+struct Told {
+    /// By the hash of the run's id.
+    runs: BTreeMap<[u8; 32], Uuid>,
+    /// Where the receipt stands.
+    purged: BTreeMap<Uuid, Position>,
+}
+
+impl Told {
+    fn hear(&mut self, batch: &StoredBatch) {
+        for record in log_record::decode(batch).unwrap_or_else(|error| panic!("{error}")) {
+            match record {
+                LogRecord::RunsErased { erasure, runs } => {
+                    for tombstone in runs {
+                        let before = self.runs.insert(tombstone.run, erasure);
+                        assert!(before.is_none_or(|before| before == erasure), "a run is erased twice");
+                    }
+                }
+                LogRecord::ErasurePurged { erasure, .. } => {
+                    let before = self.purged.insert(erasure, batch.position);
+                    assert_eq!(before, None, "there are two receipts");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn has(&self, run_id: Uuid) -> bool {
+        self.runs.contains_key(&Digest::of_run_id(run_id).0)
     }
 }
 

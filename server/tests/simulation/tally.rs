@@ -39,4 +39,11 @@ tally! {
     damage_refused,
     damage_named,
     damaged_indexes,
+    erasures,
+    planned_erasures,
+    cut_off_erasures,
+    completed_erasures,
+    purged_erasures,
+    refused_as_erased,
+    proofs,
 }

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,64 @@ pub fn known_loss(disk: &dyn Disk, dir: &Path) -> Result<Vec<Range<Position>>, O
         }
     }
     Ok(merged.into_iter().map(|range| Position::new(range.start)..Position::new(range.end)).collect())
+}
+
+/// Bytes that a repair put aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuarantinedBytes {
+    /// The file that has them.
+    pub path: PathBuf,
+    /// The positions that are lost with them, as the note says; none when no note names the file.
+    pub positions: Range<Position>,
+    /// Whether they come from a rewritten segment: then batches in them are compressed, and cannot be looked at.
+    pub compressed: bool,
+}
+
+/// The bytes in the quarantine of `dir`.
+///
+/// # Errors
+/// When the disk fails.
+pub fn quarantined(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<QuarantinedBytes>> {
+    let dir = dir.join(DIR);
+    if !disk.exists(&dir)? {
+        return Ok(Vec::new());
+    }
+    let (mut notes, mut files) = (HashMap::new(), Vec::new());
+    for (name, len) in disk.list(&dir)? {
+        let path = dir.join(&name);
+        if !name.ends_with(".json") {
+            files.push((name, path));
+            continue;
+        }
+        let mut text = vec![0; len.min(PIECE_BYTES) as usize];
+        disk.open_read(&path)?.read_exact_at(&mut text, 0)?;
+        if let Ok(Note { bytes: Some(bytes), positions: [from, to], .. }) = serde_json::from_slice(&text) {
+            notes.insert(bytes, Position::new(from)..Position::new(to));
+        }
+    }
+    let bytes = files.into_iter().map(|(name, path)| QuarantinedBytes {
+        path,
+        positions: notes.remove(&name).unwrap_or(Position::ZERO..Position::ZERO),
+        compressed: name.contains(".cseg"),
+    });
+    Ok(bytes.collect())
+}
+
+/// Removes quarantined bytes for good; their notes stay.
+///
+/// # Errors
+/// When the disk fails; some may be gone then.
+pub fn remove_quarantined<'a>(
+    disk: &dyn Disk,
+    dir: &Path,
+    bytes: impl IntoIterator<Item = &'a QuarantinedBytes>,
+) -> io::Result<()> {
+    let mut is_any = false;
+    for bytes in bytes {
+        disk.remove(&bytes.path)?;
+        is_any = true;
+    }
+    if is_any { disk.sync_dir(&dir.join(DIR)) } else { Ok(()) }
 }
 
 pub(super) struct Quarantine<'a> {

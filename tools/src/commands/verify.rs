@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use agenttracer_erasure::{Proof, prove};
 use agenttracer_index::{Check, Checker, damaged_files};
 use agenttracer_storage::StoredBatch;
+use agenttracer_storage::backup::{self, Listed};
 use agenttracer_storage::disk::Disk;
 use agenttracer_storage::verify::{Report, SegmentReport, Visitor, inspect, visit};
 use clap::Args;
@@ -23,6 +26,27 @@ pub(crate) struct Verify {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Look through every file for runs that were erased, and hold each receipt to its tombstones
+    #[arg(long)]
+    erasures: bool,
+}
+
+#[derive(Serialize)]
+struct ErasuresJson {
+    holds: bool,
+    /// Erasures whose receipt says that they are purged.
+    purged: u64,
+    /// Erasures that are not purged yet.
+    pending: u64,
+    runs: u64,
+    findings: u64,
+    /// The first of them.
+    named: Vec<String>,
+    /// Living runs that name an erased one as their parent.
+    mentions: u64,
+    looked_at: BTreeMap<&'static str, u64>,
+    /// Backups that were taken before the last receipt: they are outside, and hold what they held.
+    older_backups: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +77,9 @@ impl Verify {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         let dir = self.data_dir.existing()?;
         let disk = DataDir::disk();
+        if self.erasures {
+            return self.erasures(&*disk, dir, &prove(&disk, dir)?);
+        }
         let mut both = Both::open(disk.clone(), dir)?;
         let report = visit(&*disk, dir, &mut both)?;
         let index = both.finish(disk, dir)?;
@@ -65,6 +92,38 @@ impl Verify {
             print(&report, &index, sound)?;
         }
         Ok(if sound { Exit::Done } else { Exit::Failed })
+    }
+
+    fn erasures(&self, disk: &dyn Disk, dir: &Path, proof: &Proof) -> anyhow::Result<Exit> {
+        let named = proof.named.iter().map(|finding| format!("{}: {}", finding.place, finding.what));
+        let Proof { purged, pending, runs, findings, mentions, .. } = *proof;
+        // The position of a backup is behind all that is in it.
+        let is_older = |backup: &Listed| proof.purged_at.is_some_and(|purged| backup.position <= purged.get());
+        let backups = backup::list(disk, dir)?.into_iter().filter(is_older);
+        let older_backups: Vec<_> = backups.map(|backup| backup.target.display().to_string()).collect();
+        if self.json {
+            let (holds, named, looked_at) = (proof.holds(), named.collect(), proof.looked_at.clone());
+            let json =
+                ErasuresJson { holds, purged, pending, runs, findings, named, mentions, looked_at, older_backups };
+            output::json(&json)?;
+        } else {
+            output::line(&format!("{purged} erasures are purged, {pending} are not yet; they erase {runs} runs"))?;
+            for (what, count) in &proof.looked_at {
+                output::line(&format!("looked at {count} {what}"))?;
+            }
+            for found in named {
+                output::line(&format!("FOUND {found}"))?;
+            }
+            if findings > proof.named.len() as u64 {
+                output::line(&format!("FOUND and {} more", findings - proof.named.len() as u64))?;
+            }
+            for target in older_backups {
+                output::line(&format!("The backup {target} is older than the last receipt: it holds what it held"))?;
+            }
+            let nothing = "Nothing of a purged run was found, and every receipt holds";
+            output::line(if proof.holds() { nothing } else { "Something is left" })?;
+        }
+        Ok(if proof.holds() { Exit::Done } else { Exit::Failed })
     }
 }
 
