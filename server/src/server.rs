@@ -18,7 +18,7 @@ use crate::listeners::{self, ConnectionLimit};
 use crate::maintenance::{self, Background, Maintenance};
 use crate::node::{Node, Reporter};
 use crate::shutdown::{DRAIN, Switch};
-use crate::{StartError, StopError, metrics, ui};
+use crate::{StartError, StopError, documentation, metrics, ui};
 
 /// How long the last commit of the index may take. It is derived data: the next start reads from the log what is
 /// missing.
@@ -76,7 +76,8 @@ impl Server {
         let (ingest_routes, query_routes) =
             (agenttracer_ingest::routes(writes.clone()), agenttracer_query::routes(questions.clone()));
         let page = ui::routes(&addresses, &config.sync.to_string());
-        let query_routes = query_routes.merge(page);
+        let query_routes = query_routes.merge(page).merge(documentation::routes(&documentation::query_document()));
+        let ingest_routes = ingest_routes.merge(documentation::routes(&documentation::ingest_document()));
         serve(ingest, ingest_routes)?;
         serve(query, query_routes.clone())?;
         serve(ui, query_routes)?;
