@@ -51,8 +51,13 @@ const KINDS: [(&str, Kind); 8] = [
 
 const TYPES: ClosedList<Kind> = ClosedList {
     parse: |text| KINDS.iter().find(|(name, _)| *name == text).map(|(_, kind)| *kind),
-    names: || KINDS.iter().map(|(name, _)| *name).collect(),
+    names: || type_names().collect(),
 };
+
+/// What the `type` of an event can be.
+pub(crate) fn type_names() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|(name, _)| *name)
+}
 
 /// Reads the event that is the item `item` of a request; ids that it lacks are made of `now`.
 pub(crate) fn prepare(

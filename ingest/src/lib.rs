@@ -19,9 +19,11 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod bodies;
 mod body;
 mod clean;
 mod dedupe;
+mod endpoints;
 mod error;
 mod event;
 mod events;
@@ -38,5 +40,6 @@ mod tally;
 mod validate;
 mod wire;
 
+pub use endpoints::describe;
 pub use routes::{IngestState, Options, routes};
 pub use stored_runs::{HeldEvents, StoredRun, StoredRuns, StoredRunsError};

@@ -4,6 +4,7 @@ use agenttracer_model::privacy::{Removed, Rule};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::Refused;
 
@@ -144,12 +145,27 @@ impl Metrics {
     }
 }
 
-#[derive(Serialize)]
-struct Answer {
+/// An example of what is answered as JSON.
+pub(crate) fn example() -> serde_json::Value {
+    let removed = BTreeMap::from([("email", 1)]);
+    let metrics = Values {
+        runs_ingested_total: 10,
+        values_removed_total: 1,
+        values_removed_by_rule: removed,
+        ..Values::default()
+    };
+    serde_json::to_value(Answer { metrics }).unwrap_or_default()
+}
+
+/// The numbers of the write side, as `/metrics` gives them to those who ask for JSON.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Metrics)]
+pub(crate) struct Answer {
     metrics: Values,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = MetricValues)]
 struct Values {
     runs_ingested_total: u64,
     runs_failed_total: u64,
@@ -160,7 +176,9 @@ struct Values {
     events_ingested_total: u64,
     events_failed_total: u64,
     events_duplicate_total: u64,
+    #[schema(value_type = BTreeMap<String, u64>)]
     runs_failed_by_reason: BTreeMap<&'static str, u64>,
+    #[schema(value_type = BTreeMap<String, u64>)]
     values_removed_by_rule: BTreeMap<&'static str, u64>,
     body_bytes: i64,
 }

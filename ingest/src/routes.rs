@@ -11,7 +11,6 @@ use agenttracer_storage::{Health, Log};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use prometheus::{Encoder, Registry, TextEncoder};
 use serde::Serialize;
@@ -20,6 +19,7 @@ use crate::StoredRuns;
 use crate::batch::{self, Batch, Form};
 use crate::body::{self, Body, Budget, LARGE, Limits};
 use crate::dedupe::InFlight;
+use crate::endpoints::TABLE;
 use crate::error::Refused;
 use crate::events::{self, Events};
 use crate::intake::{Intake, Stored};
@@ -102,14 +102,9 @@ impl IngestState {
 /// difference; unknown paths and methods are answered as the contract says.
 pub fn routes(state: IngestState) -> Router {
     let mut router = Router::new();
-    for (path, route) in [
-        ("/v1/runs", post(post_run)),
-        ("/v1/runs/batch", post(post_batch)),
-        ("/v1/events", post(post_events)),
-        ("/health", get(health)),
-        ("/metrics", get(metrics)),
-    ] {
-        router = router.route(path, route.clone()).route(&format!("{path}/"), route);
+    for row in TABLE {
+        let methods = (row.answers)();
+        router = router.route(row.path, methods.clone()).route(&format!("{}/", row.path), methods);
     }
     router
         .fallback(async || wire::not_found())
@@ -117,7 +112,7 @@ pub fn routes(state: IngestState) -> Router {
         .with_state(state)
 }
 
-async fn post_run(State(state): State<IngestState>, request: Request) -> Response {
+pub(crate) async fn post_run(State(state): State<IngestState>, request: Request) -> Response {
     let begun = Instant::now();
     let path = request.uri().path().to_owned();
     let metrics = &state.0.intake.metrics;
@@ -132,7 +127,7 @@ async fn post_run(State(state): State<IngestState>, request: Request) -> Respons
     response
 }
 
-async fn post_batch(State(state): State<IngestState>, request: Request) -> Response {
+pub(crate) async fn post_batch(State(state): State<IngestState>, request: Request) -> Response {
     let begun = Instant::now();
     let path = request.uri().path().to_owned();
     let metrics = &state.0.intake.metrics;
@@ -147,7 +142,7 @@ async fn post_batch(State(state): State<IngestState>, request: Request) -> Respo
     response
 }
 
-async fn post_events(State(state): State<IngestState>, request: Request) -> Response {
+pub(crate) async fn post_events(State(state): State<IngestState>, request: Request) -> Response {
     let begun = Instant::now();
     let path = request.uri().path().to_owned();
     let metrics = &state.0.intake.metrics;
@@ -320,7 +315,7 @@ fn prefers_minimal(headers: &HeaderMap) -> bool {
         })
 }
 
-async fn health(State(state): State<IngestState>) -> Response {
+pub(crate) async fn health(State(state): State<IngestState>) -> Response {
     let log = &state.0.intake.log;
     let unhealthy = match log.health() {
         Health::Writable => None,
@@ -344,7 +339,7 @@ async fn health(State(state): State<IngestState>) -> Response {
     wire::json(code, &answer)
 }
 
-async fn metrics(State(state): State<IngestState>, headers: HeaderMap) -> Response {
+pub(crate) async fn metrics(State(state): State<IngestState>, headers: HeaderMap) -> Response {
     let metrics = &state.0.intake.metrics;
     metrics.body_bytes.set(i64::try_from(state.0.budget.used()).unwrap_or(i64::MAX));
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();

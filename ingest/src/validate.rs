@@ -15,7 +15,7 @@ use crate::json;
 /// Steps, decisions and signals, each.
 const MOST_PARTS: usize = 10_000;
 /// The largest latency: 2^53 ms, the last integer that every JSON reader holds exactly.
-const MOST_LATENCY_MS: u64 = 1 << 53;
+pub(crate) const MOST_LATENCY_MS: u64 = 1 << 53;
 /// Far above every real message; what is longer than the contract's 500 is cut later.
 const MOST_MESSAGE: usize = usize::MAX;
 

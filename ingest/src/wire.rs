@@ -1,11 +1,14 @@
 //! Answers as they are written: bodies, headers, and the shapes of errors.
 
+use agenttracer_model::openapi::schema;
 use agenttracer_model::privacy::Removed;
 use agenttracer_model::{FieldError, Position, Problem};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
 use uuid::Uuid;
 
 use crate::error::Refused;
@@ -16,14 +19,15 @@ pub(crate) const X_REMOVED: HeaderName = HeaderName::from_static("x-removed");
 pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The answer to `Prefer: return=minimal`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StoredRun)]
 pub(crate) struct Minimal {
     pub(crate) run_id: Uuid,
     pub(crate) position: Position,
 }
 
 /// The answer to a batch of runs or events.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct BatchAnswer {
     /// Items that this request stored.
     pub(crate) accepted: usize,
@@ -32,11 +36,12 @@ pub(crate) struct BatchAnswer {
     /// All others, by index.
     pub(crate) rejected: Vec<RejectedItem>,
     /// What was removed from the accepted items, by rule.
+    #[schema(value_type = BTreeMap<String, u32>)]
     pub(crate) removed: RemovedByRule,
 }
 
 /// An item of a batch that was not stored.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RejectedItem {
     pub(crate) index: usize,
     /// `null` when the item had none, or none that is a UUID.
@@ -73,16 +78,25 @@ struct Detail {
 }
 
 /// The answer of `/health`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
 pub(crate) struct HealthAnswer {
     /// `healthy`, `degraded` (damage is known, writes go on) or `unhealthy` (no writes).
+    #[schema(schema_with = health_status)]
     pub(crate) status: &'static str,
     pub(crate) service: &'static str,
     pub(crate) version: &'static str,
     /// What a 2xx means: `always` or `interval=..ms`.
     pub(crate) sync_mode: String,
+    /// Why the status is not `healthy`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) reason: Option<String>,
+}
+
+fn health_status() -> ObjectBuilder {
+    schema::one_of(["healthy", "degraded", "unhealthy"])
+        .description(Some("`degraded`: a part of the log is damaged, writes go on; `unhealthy`: nothing is taken in."))
 }
 
 /// A response of JSON.

@@ -9,6 +9,8 @@ mod event;
 pub mod failure_path;
 mod fold;
 pub mod lenient;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod position;
 pub mod privacy;
 mod problem;

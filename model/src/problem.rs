@@ -2,6 +2,7 @@ use serde::Serialize;
 
 /// The body of an error that the application answers: 404, 409, 410, 413, 429 and 5xx.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// What is wrong, for a person; never the private value.
     pub error: String,
@@ -23,6 +24,7 @@ pub enum Loc {
 
 /// One entry of the `detail` array of a 422. It names the place and the rule, never the input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {
     /// A stable machine-readable kind, e.g. `missing`, `string_too_long`, `json_invalid`.
     #[serde(rename = "type")]

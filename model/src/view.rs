@@ -10,6 +10,7 @@ use crate::{Metadata, Position, Timestamp};
 
 /// A run as the API answers it: the fold of its events.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Run))]
 pub struct RunView {
     pub run_id: Uuid,
     pub agent_id: String,
@@ -38,8 +39,9 @@ pub struct RunView {
     pub position: Position,
 }
 
-/// A step of a [`RunView`], with its attempts derived (contract §7).
+/// A step of a run, with its attempts derived.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Step))]
 pub struct StepView {
     pub step_id: Uuid,
     pub run_id: Uuid,
@@ -62,24 +64,30 @@ pub struct StepView {
     pub retry_group: Option<Uuid>,
 }
 
+/// Why a run failed, or what it recovered from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Failure))]
 pub struct FailureView {
     pub failure_id: Uuid,
     pub run_id: Uuid,
     pub step_id: Option<Uuid>,
     pub failure_type: FailureType,
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::FailureCode))]
     pub failure_code: String,
     pub message: String,
     pub created_at: Timestamp,
 }
 
+/// A choice that the agent made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Decision))]
 pub struct DecisionView {
     pub decision_id: Uuid,
     pub run_id: Uuid,
     pub step_id: Option<Uuid>,
     pub decision_type: DecisionType,
     pub selected: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::ReasonName))]
     pub reason_code: &'static str,
     pub confidence: Option<f64>,
     /// The decision's metadata; non-empty candidates stand in it as `candidates`.
@@ -88,12 +96,15 @@ pub struct DecisionView {
     pub created_at: Timestamp,
 }
 
+/// An observation about the quality of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Signal))]
 pub struct SignalView {
     pub signal_id: Uuid,
     pub run_id: Uuid,
     pub step_id: Option<Uuid>,
     pub signal_type: SignalType,
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::SignalName))]
     pub signal_code: &'static str,
     pub value: bool,
     pub weight: Option<f64>,

@@ -22,6 +22,7 @@ mod aggregate_routes;
 mod cache;
 mod conditions;
 mod cursor;
+mod endpoints;
 mod error;
 mod gate;
 mod held;
@@ -37,6 +38,7 @@ mod tail;
 mod wire;
 
 pub use conditions::filter_of;
+pub use endpoints::describe;
 pub use routes::routes;
 pub use state::{QueryOptions, QueryState};
 pub use wire::{Record, records};

@@ -20,7 +20,7 @@ use crate::search_line;
 pub(crate) const MAX_PAGE_SIZE: u64 = 100;
 const DEFAULT_PAGE_SIZE: u64 = 20;
 /// The largest `limit` of a page of steps: a run has no more.
-const MAX_STEPS: u64 = 10_000;
+pub(crate) const MAX_STEPS: u64 = 10_000;
 
 /// What `GET /v1/runs` asks.
 #[derive(Debug, PartialEq)]
@@ -135,7 +135,12 @@ const FACETS: [(&str, Facet); 14] = [
 /// The most facets of a request.
 const MAX_FACETS: usize = 32;
 /// The most values of a facet, agents and so on.
-const MAX_LIMIT: u64 = 1000;
+pub(crate) const MAX_LIMIT: u64 = 1000;
+
+/// The names of the facets that are counted when none is asked for.
+pub(crate) fn facet_names() -> impl Iterator<Item = &'static str> {
+    FACETS.iter().map(|(name, _)| *name)
+}
 
 /// Reads the parameters of `GET /v1/facets`.
 pub(crate) fn facets(query: &QueryString<'_>) -> Result<Facets, Vec<FieldError>> {

@@ -15,13 +15,14 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::cursor::{Cursor, NEWEST_FIRST};
+use crate::endpoints::{Answers, TABLE};
 use crate::error::{Detail, Refusal, json_response};
 use crate::held::Held;
 use crate::params::{self, View};
 use crate::query_string::QueryString;
 use crate::state::{QueryState, Shared};
+use crate::tail;
 use crate::wire::{self, HealthView, RunLatencyView, StatsView, SummaryView};
-use crate::{aggregate_routes, tail};
 
 /// How many matches `X-Total-Count` counts exactly; of more than these, `X-Total-Count-Min` says at least so many.
 const COUNT_UP_TO: u64 = 100_000;
@@ -34,35 +35,14 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 ///
 /// CORS, the check of `Host`, and what else concerns a listener is the server's.
 pub fn routes(state: QueryState) -> Router {
-    let question = |name, answer| question(&state, name, answer);
     let mut router = Router::new();
-    for (path, methods) in [
-        ("/v1/runs", question("runs", list)),
-        ("/v1/runs/{run_id}", question("run", run)),
-        ("/v1/runs/{run_id}/steps", question("run_steps", steps)),
-        ("/v1/runs/{run_id}/failures", question("run_failures", failures)),
-        ("/v1/runs/{run_id}/decisions", question("run_decisions", decisions)),
-        ("/v1/runs/{run_id}/signals", question("run_signals", signals)),
-        ("/v1/runs/{run_id}/events", question("run_events", events)),
-        ("/v1/runs/{run_id}/latency", question("run_latency", latency)),
-        ("/v1/runs/histogram", question("histogram", aggregate_routes::histogram)),
-        ("/v1/stats", question("stats", stats)),
-        ("/v1/facets", question("facets", aggregate_routes::facets)),
-        ("/v1/timeseries", question("timeseries", aggregate_routes::timeseries)),
-        ("/v1/agents", question("agents", aggregate_routes::agents)),
-        ("/v1/agents/{agent_id}/versions", question("versions", aggregate_routes::versions)),
-        (
-            "/v1/agents/{agent_id}/versions/{agent_version}/latency",
-            question("version_latency", aggregate_routes::version_latency),
-        ),
-        ("/v1/decisions", question("decisions", aggregate_routes::decisions)),
-        ("/v1/signals", question("signals", aggregate_routes::signals)),
-        ("/v1/failures", question("failures", aggregate_routes::failures)),
-        ("/v1/tail", follow(&state)),
-        ("/health", notice(&state, health)),
-        ("/metrics", notice(&state, metrics)),
-    ] {
-        router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
+    for row in TABLE {
+        let methods = match row.answers {
+            Answers::Question(name, answer) => question(&state, name, answer),
+            Answers::Follow => follow(&state),
+            Answers::Notice(answer) => notice(&state, answer),
+        };
+        router = router.route(row.path, methods.clone()).route(&format!("{}/", row.path), methods);
     }
     router.fallback(not_found).method_not_allowed_fallback(method_not_allowed)
 }
@@ -227,7 +207,7 @@ fn notice(state: &QueryState, answer: fn(&Shared) -> Response<Body>) -> MethodRo
 }
 
 /// `GET /v1/runs`
-fn list(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+pub(crate) fn list(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let query = asked.query();
     let wanted = params::runs(&query)?;
     let snapshot = asked.snapshot(shared);
@@ -270,14 +250,14 @@ fn list(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
 }
 
 /// `GET /v1/runs/{run_id}`
-fn run(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+pub(crate) fn run(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let run_id = asked.run_id()?;
     let run = found(&shared.index.snapshot(), run_id)?;
     Answer::of_run(shared, asked, &run, || shared.runs().json(&run))
 }
 
 /// `GET /v1/runs/{run_id}/steps`
-fn steps(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+pub(crate) fn steps(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let (run_id, wanted) = both(asked.run_id(), params::steps(&asked.query()).map_err(Refusal::from))?;
     let no_steps = || Refusal::NotFound(format!("No steps found for run {run_id}"));
     let run = shared.index.snapshot().find(run_id)?.ok_or_else(no_steps)?;
@@ -291,7 +271,7 @@ fn steps(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
 }
 
 /// `GET /v1/runs/{run_id}/failures`: an unknown run has none.
-fn failures(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+pub(crate) fn failures(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     match shared.index.snapshot().find(asked.run_id()?)? {
         Some(run) => Answer::json(&shared.runs().view(&run)?.failures),
         None => Ok(Answer::new(Bytes::from_static(b"[]"))),
@@ -299,19 +279,19 @@ fn failures(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
 }
 
 /// `GET /v1/runs/{run_id}/decisions`
-fn decisions(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+pub(crate) fn decisions(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let run = found(&shared.index.snapshot(), asked.run_id()?)?;
     Answer::json(&shared.runs().view(&run)?.decisions)
 }
 
 /// `GET /v1/runs/{run_id}/signals`
-fn signals(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+pub(crate) fn signals(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let run = found(&shared.index.snapshot(), asked.run_id()?)?;
     Answer::json(&shared.runs().view(&run)?.quality_signals)
 }
 
 /// `GET /v1/runs/{run_id}/latency`
-fn latency(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+pub(crate) fn latency(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let run = found(&shared.index.snapshot(), asked.run_id()?)?;
     Answer::of_run(shared, asked, &run, || {
         let view = shared.runs().view(&run)?;
@@ -320,13 +300,13 @@ fn latency(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
 }
 
 /// `GET /v1/runs/{run_id}/events`
-fn events(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+pub(crate) fn events(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let run = found(&shared.index.snapshot(), asked.run_id()?)?;
     Answer::json(&wire::records(&shared.runs().batches(&run)?))
 }
 
 /// `GET /v1/stats`
-fn stats(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+pub(crate) fn stats(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let filter = params::stats(&asked.query())?;
     Answer::json(&StatsView::from(asked.snapshot(shared).stats(&filter)?))
 }
@@ -349,7 +329,7 @@ fn found(snapshot: &Snapshot, run_id: Uuid) -> Result<Arc<RunSummary>, Refusal> 
 
 /// `GET /health`: answered without a query thread, so that a busy server is not taken for a dead one. Damage leaves
 /// all else readable, so it is 200 still.
-fn health(shared: &Shared) -> Response<Body> {
+pub(crate) fn health(shared: &Shared) -> Response<Body> {
     let reason = agenttracer_storage::trouble(&*shared.log);
     json_response(
         StatusCode::OK,
@@ -365,7 +345,7 @@ fn health(shared: &Shared) -> Response<Body> {
 }
 
 /// `GET /metrics`
-fn metrics(shared: &Shared) -> Response<Body> {
+pub(crate) fn metrics(shared: &Shared) -> Response<Body> {
     match shared.metrics.text() {
         Ok((content_type, text)) => {
             let mut response = Response::new(Body::from(text));

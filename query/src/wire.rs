@@ -3,20 +3,25 @@
 mod aggregates;
 mod latency;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use agenttracer_index::{RunSummary, Stats};
-use agenttracer_model::taxonomy::{FailureType, RunStatus, StepType};
+use agenttracer_model::openapi::{FailureCode, ReasonName, SignalName, schema};
+use agenttracer_model::taxonomy::{DecisionType, FailureType, RunStatus, SignalType, StepStatus, StepType};
 use agenttracer_model::{Decision, Event, Failure, Metadata, Position, RunBatch, Signal, Step, Timestamp};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use utoipa::openapi::{ObjectBuilder, OneOfBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 pub(crate) use aggregates::*;
 pub(crate) use latency::RunLatencyView;
 
 /// A run without its children: the fields of a run in their order, then counts.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RunSummary)]
 pub(crate) struct SummaryView<'a> {
     run_id: Uuid,
     agent_id: &'a str,
@@ -42,9 +47,10 @@ pub(crate) struct SummaryView<'a> {
     failures: Vec<FailureBrief<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct FailureBrief<'a> {
     failure_type: FailureType,
+    #[schema(value_type = FailureCode)]
     failure_code: &'a str,
 }
 
@@ -82,13 +88,15 @@ impl<'a> From<&'a RunSummary> for SummaryView<'a> {
 }
 
 /// The body of `GET /v1/stats`.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Stats)]
 pub(crate) struct StatsView {
     total_runs: u64,
     total_failures: u64,
     success_rate: f64,
     avg_latency_ms: f64,
     failure_breakdown: BTreeMap<String, u64>,
+    #[schema(value_type = BTreeMap<String, u64>)]
     step_type_breakdown: InOrder,
 }
 
@@ -136,8 +144,10 @@ fn two_decimals(number: f64) -> f64 {
 }
 
 /// The body of `GET /health`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
 pub(crate) struct HealthView<'a> {
+    #[schema(schema_with = health_status)]
     pub(crate) status: &'static str,
     pub(crate) service: &'static str,
     pub(crate) version: &'a str,
@@ -147,17 +157,29 @@ pub(crate) struct HealthView<'a> {
     pub(crate) position: Position,
     /// Why the status is not `healthy`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) reason: Option<String>,
 }
 
+fn health_status() -> ObjectBuilder {
+    schema::one_of(["healthy", "degraded"])
+        .description(Some("`degraded`: a part of the log is damaged; everything else is answered."))
+}
+
 /// The data of the event `missed` of `GET /v1/tail`: records that were passed over.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Missed)]
 pub(crate) struct MissedView {
     pub(crate) from: Position,
     /// The first that was not.
     pub(crate) to: Position,
     /// `behind`: the client was too far behind. `damaged`: the log is damaged there.
+    #[schema(schema_with = missed_reason)]
     pub(crate) reason: &'static str,
+}
+
+fn missed_reason() -> ObjectBuilder {
+    schema::one_of(["behind", "damaged"])
 }
 
 /// One record of a run: its position, when the server took it in, its type, and its fields as they were sent.
@@ -285,6 +307,112 @@ fn signal_fields<M: SerializeMap>(map: &mut M, signal: &Signal) -> Result<(), M:
     map.serialize_entry("value", &signal.value)?;
     map.serialize_entry("weight", &signal.weight)?;
     map.serialize_entry("metadata", &signal.metadata)
+}
+
+impl ToSchema for Record<'_> {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Event")
+    }
+}
+
+impl PartialSchema for Record<'_> {
+    fn schema() -> RefOr<Schema> {
+        type Text = Option<String>;
+        let id = || RefOr::from(schema::uuid());
+        let optional_id = || RefOr::from(schema::nullable(schema::uuid()));
+        let step = [
+            ("step_id", id()),
+            ("seq", u32::schema()),
+            ("step_type", StepType::schema()),
+            ("name", String::schema()),
+            ("latency_ms", u64::schema()),
+            ("started_at", Timestamp::schema()),
+            ("ended_at", Timestamp::schema()),
+            ("metadata", Metadata::schema()),
+            ("status", StepStatus::schema()),
+            ("error_code", Text::schema()),
+            ("parent_step_id", optional_id()),
+            ("attempt", <Option<u32>>::schema()),
+            ("retry_of", optional_id()),
+        ];
+        let kinds: [(&[&str], &[(&str, RefOr<Schema>)]); 7] = [
+            (
+                &["run_started"],
+                &[
+                    ("agent_id", String::schema()),
+                    ("agent_version", String::schema()),
+                    ("environment", String::schema()),
+                    ("started_at", Timestamp::schema()),
+                    ("parent_run_id", optional_id()),
+                    ("parent_step_id", optional_id()),
+                    ("session_id", Text::schema()),
+                    ("trace_id", Text::schema()),
+                    ("metadata", Metadata::schema()),
+                ],
+            ),
+            (&["step_started", "step_ended"], &step),
+            (
+                &["failure_recorded"],
+                &[
+                    ("failure_id", id()),
+                    ("step_id", optional_id()),
+                    ("failure_type", FailureType::schema()),
+                    ("failure_code", FailureCode::schema()),
+                    ("message", String::schema()),
+                ],
+            ),
+            (
+                &["decision_recorded"],
+                &[
+                    ("decision_id", id()),
+                    ("step_id", optional_id()),
+                    ("decision_type", DecisionType::schema()),
+                    ("selected", String::schema()),
+                    ("reason_code", ReasonName::schema()),
+                    ("candidates", <Vec<String>>::schema()),
+                    ("confidence", <Option<f64>>::schema()),
+                    ("metadata", Metadata::schema()),
+                ],
+            ),
+            (
+                &["signal_recorded"],
+                &[
+                    ("signal_id", id()),
+                    ("step_id", optional_id()),
+                    ("signal_type", SignalType::schema()),
+                    ("signal_code", SignalName::schema()),
+                    ("value", bool::schema()),
+                    ("weight", <Option<f64>>::schema()),
+                    ("metadata", Metadata::schema()),
+                ],
+            ),
+            (
+                &["run_ended"],
+                &[
+                    ("status", RunStatus::schema()),
+                    ("ended_at", RefOr::from(schema::nullable(schema::time()))),
+                    ("removed_count", u32::schema()),
+                ],
+            ),
+            (&["heartbeat", "run_abandoned", "run_erased"], &[]),
+        ];
+        let mut one = OneOfBuilder::new().description(Some("A record of a run, with the fields of its type."));
+        for (types, fields) in kinds {
+            let mut object = ObjectBuilder::new()
+                .property("position", Position::schema())
+                .required("position")
+                .property("time", Timestamp::schema())
+                .required("time")
+                .property("type", schema::one_of(types.iter().copied()))
+                .required("type")
+                .property("event_time", Timestamp::schema());
+            for (name, field) in fields {
+                object = object.property(*name, field.clone()).required(*name);
+            }
+            one = one.item(object);
+        }
+        one.into()
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod addresses;
 pub mod config;
+mod documentation;
 mod edge;
 pub mod erasures;
 mod error;
@@ -19,6 +20,7 @@ mod ui;
 
 pub use addresses::Addresses;
 pub use config::{Config, Options};
+pub use documentation::{ingest_document, query_document};
 pub use error::{StartError, StopError};
 pub use node::{Node, NodeCloseError};
 pub use server::Server;

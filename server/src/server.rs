@@ -20,7 +20,7 @@ use crate::listeners::{self, ConnectionLimit};
 use crate::maintenance::{self, Background, Maintenance};
 use crate::node::{Node, Reporter};
 use crate::shutdown::{DRAIN, Switch};
-use crate::{StartError, StopError, edge, metrics, ui};
+use crate::{StartError, StopError, documentation, edge, metrics, ui};
 
 /// How long the last commit of the index may take. It is derived data: the next start reads from the log what is
 /// missing.
@@ -95,7 +95,8 @@ impl Server {
         let query_routes = agenttracer_query::routes(questions.clone()).merge(erasures);
         let query_routes = query_routes.method_not_allowed_fallback(edge::method_not_allowed);
         let page = ui::routes(&addresses, &config.sync.to_string());
-        let query_routes = query_routes.merge(page);
+        let query_routes = query_routes.merge(page).merge(documentation::routes(&documentation::query_document()));
+        let ingest_routes = ingest_routes.merge(documentation::routes(&documentation::ingest_document()));
         serve(ingest, ingest_routes)?;
         serve(query, query_routes.clone())?;
         serve(ui, query_routes)?;

@@ -7,15 +7,21 @@ use agenttracer_index::{
     TimeBucket,
 };
 use agenttracer_model::failure_path::FailurePath;
+use agenttracer_model::openapi::{FailureCode, ReasonName, SignalName, schema};
 use agenttracer_model::taxonomy::{DecisionType, FailureType, RunStatus, SignalCode, SignalType, StepType};
 use agenttracer_model::{RunView, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
+use utoipa::openapi::schema::{SchemaType, Type};
 use uuid::Uuid;
 
 use super::{ratio, two_decimals};
+use crate::interval::INTERVALS;
 
 /// The body of `GET /v1/facets`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Facets)]
 pub(crate) struct FacetsView {
     pub(crate) total_runs: u64,
     /// In the order in which they were asked for.
@@ -23,7 +29,8 @@ pub(crate) struct FacetsView {
 }
 
 /// The values of one filter.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Facet)]
 pub(crate) struct FacetView {
     /// The name of the filter.
     pub(crate) field: String,
@@ -33,7 +40,8 @@ pub(crate) struct FacetView {
     pub(crate) values: Vec<ValueCount>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FacetValue)]
 pub(crate) struct ValueCount {
     pub(crate) value: String,
     /// How many runs have it.
@@ -50,7 +58,7 @@ impl FacetView {
 }
 
 /// Runs by how they stand; only statuses of runs that have ended.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 pub(crate) struct StatusCounts {
     pub(crate) success: u64,
     pub(crate) failure: u64,
@@ -65,16 +73,25 @@ impl From<[u64; 4]> for StatusCounts {
 }
 
 /// The body of `GET /v1/runs/histogram` and `/v1/timeseries`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TimelineView<B> {
     /// How wide a bucket is; `null` when there is none.
+    #[schema(schema_with = width)]
     pub(crate) interval: Option<&'static str>,
     pub(crate) time_zone: String,
     pub(crate) total_runs: u64,
     pub(crate) buckets: Vec<B>,
 }
 
-#[derive(Serialize)]
+fn width() -> ObjectBuilder {
+    let names = INTERVALS.iter().map(|(name, _)| serde_json::Value::from(*name));
+    schema::any_text()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .enum_values(Some(names.chain([serde_json::Value::Null])))
+        .description(Some("How wide a bucket is; null when there is none."))
+}
+
+#[derive(Serialize, ToSchema)]
 pub(crate) struct HistogramBucket {
     pub(crate) start: Timestamp,
     /// Where the next bucket begins.
@@ -83,7 +100,8 @@ pub(crate) struct HistogramBucket {
     pub(crate) by_status: StatusCounts,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TimeseriesBucket)]
 pub(crate) struct SeriesBucket {
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
@@ -115,7 +133,7 @@ impl SeriesBucket {
 }
 
 /// Percentiles, off by at most 0.8 %; `null` where there is no number.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 pub(crate) struct Percentiles {
     p50: Option<u64>,
     p95: Option<u64>,
@@ -130,7 +148,8 @@ impl Percentiles {
 }
 
 /// The body of `GET /v1/agents`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Agents)]
 pub(crate) struct AgentsView {
     pub(crate) total_runs: u64,
     /// How many agents there are; those with the most runs are shown.
@@ -138,7 +157,8 @@ pub(crate) struct AgentsView {
     pub(crate) agents: Vec<AgentView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Agent)]
 pub(crate) struct AgentView {
     pub(crate) agent_id: String,
     pub(crate) versions: u64,
@@ -147,7 +167,8 @@ pub(crate) struct AgentView {
 }
 
 /// The body of `GET /v1/agents/{agent_id}/versions`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AgentVersions)]
 pub(crate) struct VersionsView {
     pub(crate) agent_id: String,
     pub(crate) total_runs: u64,
@@ -156,7 +177,8 @@ pub(crate) struct VersionsView {
     pub(crate) versions: Vec<VersionView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AgentVersion)]
 pub(crate) struct VersionView {
     pub(crate) agent_version: String,
     #[serde(flatten)]
@@ -164,7 +186,8 @@ pub(crate) struct VersionView {
 }
 
 /// What the runs of an agent or a version have in common.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RunGroup)]
 pub(crate) struct GroupView {
     pub(crate) runs: u64,
     pub(crate) by_status: StatusCounts,
@@ -195,14 +218,16 @@ impl From<&RunGroup> for GroupView {
 }
 
 /// The body of `GET /v1/decisions`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Decisions)]
 pub(crate) struct DecisionsView {
     pub(crate) total_runs: u64,
     pub(crate) total_decisions: u64,
     pub(crate) types: Vec<DecisionTypeView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DecisionTypeCounts)]
 pub(crate) struct DecisionTypeView {
     decision_type: DecisionType,
     count: u64,
@@ -217,15 +242,18 @@ pub(crate) struct DecisionTypeView {
     selected: Vec<SelectedView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SelectedCounts)]
 struct SelectedView {
     selected: String,
     count: u64,
     reasons: Vec<CountOf>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReasonCount)]
 struct CountOf {
+    #[schema(value_type = ReasonName)]
     reason_code: &'static str,
     count: u64,
 }
@@ -280,7 +308,8 @@ fn most_frequent(counts: BTreeMap<&'static str, u64>) -> Vec<CountOf> {
 }
 
 /// The body of `GET /v1/signals`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Signals)]
 pub(crate) struct SignalsView {
     total_runs: u64,
     total_signals: u64,
@@ -288,7 +317,8 @@ pub(crate) struct SignalsView {
     types: Vec<SignalTypeView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignalTypeCounts)]
 struct SignalTypeView {
     signal_type: SignalType,
     count: u64,
@@ -296,8 +326,10 @@ struct SignalTypeView {
     codes: Vec<SignalCodeView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignalCodeCounts)]
 struct SignalCodeView {
+    #[schema(value_type = SignalName)]
     signal_code: &'static str,
     count: u64,
     runs: u64,
@@ -340,7 +372,8 @@ impl From<Signals> for SignalsView {
 }
 
 /// The body of `GET /v1/failures`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Failures)]
 pub(crate) struct FailuresView {
     pub(crate) total_runs: u64,
     /// How many of them have a failure.
@@ -350,7 +383,8 @@ pub(crate) struct FailuresView {
     pub(crate) clusters: Vec<ClusterView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FailureCluster)]
 pub(crate) struct ClusterView {
     /// The signature: a value of the filter `failure_cluster`.
     cluster: String,
@@ -368,17 +402,19 @@ pub(crate) struct ClusterView {
     cause: Option<CauseView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct VersionCount {
     agent_version: String,
     runs: u64,
 }
 
 /// The way to the first failure of a run.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cause)]
 pub(crate) struct CauseView {
     agent_id: String,
     failure_type: Option<FailureType>,
+    #[schema(value_type = Option<FailureCode>)]
     failure_code: Option<String>,
     /// The failing step.
     step: Option<StepName>,
@@ -388,15 +424,16 @@ pub(crate) struct CauseView {
     spread_to: Vec<FailureName>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct StepName {
     step_type: StepType,
     name: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct FailureName {
     failure_type: FailureType,
+    #[schema(value_type = FailureCode)]
     failure_code: String,
     /// The name of its step.
     step: Option<String>,
@@ -446,7 +483,8 @@ impl CauseView {
 }
 
 /// The body of `GET /v1/agents/{agent_id}/versions/{agent_version}/latency`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VersionLatency)]
 pub(crate) struct LatencyView {
     runs: u64,
     duration_ms: SpreadView,
@@ -461,7 +499,8 @@ pub(crate) struct LatencyView {
 }
 
 /// A number that each run has: the sum, the mean of the runs that have it, percentiles of them.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Spread)]
 struct SpreadView {
     runs: i64,
     sum: u128,
@@ -470,7 +509,7 @@ struct SpreadView {
     percentiles: Percentiles,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct StepTypeLatency {
     step_type: StepType,
     steps: u64,
@@ -480,7 +519,8 @@ struct StepTypeLatency {
     latency_ms: SpreadView,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StepLatency)]
 struct NamedStepLatency {
     step_type: StepType,
     name: String,

@@ -6,12 +6,14 @@ use agenttracer_model::taxonomy::StepType;
 use agenttracer_model::timing::{TimedStep, Timing, busy_micros, critical_path};
 use agenttracer_model::{RunView, StepView, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::ratio;
 
 /// Where the time of a run went. All times in ms.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RunLatency)]
 pub(crate) struct RunLatencyView {
     run_id: Uuid,
     duration_ms: Option<u64>,
@@ -29,7 +31,8 @@ pub(crate) struct RunLatencyView {
 }
 
 /// While no step was running.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Idle)]
 struct IdleView {
     /// From the run's start to the first step's.
     before_first_step_ms: u64,
@@ -38,7 +41,8 @@ struct IdleView {
     after_last_step_ms: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Retries)]
 struct RetriesView {
     /// Operations with more than one attempt.
     operations: u64,
@@ -51,14 +55,16 @@ struct RetriesView {
 }
 
 /// The steps that the run's end waited for.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CriticalPath)]
 struct CriticalPathView {
     /// Their length, without the gaps between them.
     steps_ms: u64,
     steps: Vec<PathStepView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CriticalStep)]
 struct PathStepView {
     step_id: Uuid,
     seq: u32,
@@ -69,14 +75,16 @@ struct PathStepView {
     waited_ms: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StepTypeTime)]
 struct StepTypeView {
     step_type: StepType,
     #[serde(flatten)]
     sums: Sums,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StepTime)]
 struct NamedStepView {
     step_type: StepType,
     name: String,
@@ -84,7 +92,8 @@ struct NamedStepView {
     sums: Sums,
 }
 
-#[derive(Clone, Copy, Default, Serialize)]
+#[derive(Clone, Copy, Default, Serialize, ToSchema)]
+#[schema(as = StepSums)]
 struct Sums {
     steps: u64,
     /// Those that are a second or later attempt.

@@ -13,4 +13,5 @@ mod pages_and_hosts_are_checked;
 mod privacy_rules_refuse_and_remove;
 mod query_endpoints_keep_the_contract;
 mod run_fields_are_checked;
+mod the_api_is_described_as_it_is;
 mod the_index_can_be_deleted;
