@@ -377,6 +377,7 @@ impl Index {
         }
         let mut inner = self.projection.lock();
         inner.dropping.wanted += 1;
+        let failures = inner.failures;
         let mine = inner.dropping.wanted;
         self.projection.work.notify_one();
         while inner.dropping.done < mine {
@@ -385,6 +386,9 @@ impl Index {
             }
             if inner.stop {
                 return Err(IndexError::Stopped("it was closed".to_owned()));
+            }
+            if inner.failures > failures {
+                return Err(IndexError::Commit(inner.last_error.clone().unwrap_or_default()));
             }
             inner = self.projection.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }

@@ -262,7 +262,11 @@ impl Indexer {
             }
         };
         if let Some(segment) = left.pop() {
-            writer.merge(&[segment]).wait().map_err(failed)?;
+            if let Err(error) = writer.merge(&[segment]).wait() {
+                // What is left is asked for anew: this segment has to go too.
+                self.dropping = None;
+                return Err(failed(error));
+            }
             return Ok(None);
         }
         self.dropping = None;

@@ -561,8 +561,9 @@ impl Story {
         assert!(told.runs.keys().all(|run| may_be.contains(run)), "a run was erased that nobody named");
         for (position, id) in seen {
             let run = Digest::of_run_id(self.model.run_id(*id)).0;
-            let purged = told.runs.get(&run).and_then(|erasure| told.purged.get(erasure));
-            assert!(purged.is_none_or(|purged| position > purged), "batch {id} at {position} is of a purged run");
+            let erased = told.runs.get(&run).filter(|(erasure, _)| told.purged.contains_key(erasure));
+            // One that came behind the tombstone is purged in turn, before the story ends.
+            assert!(erased.is_none_or(|(_, at)| position > at), "batch {id} at {position} is of a purged run");
         }
     }
 
@@ -820,8 +821,8 @@ impl Story {
 /// What the log tells of erasures.
 #[derive(Default)]
 struct Told {
-    /// By the hash of the run's id.
-    runs: BTreeMap<[u8; 32], Uuid>,
+    /// By the hash of the run's id: by which erasure, and where the tombstone stands.
+    runs: BTreeMap<[u8; 32], (Uuid, Position)>,
     /// Where the receipt stands.
     purged: BTreeMap<Uuid, Position>,
 }
@@ -832,8 +833,8 @@ impl Told {
             match record {
                 LogRecord::RunsErased { erasure, runs } => {
                     for tombstone in runs {
-                        let before = self.runs.insert(tombstone.run, erasure);
-                        assert!(before.is_none_or(|before| before == erasure), "a run is erased twice");
+                        let before = self.runs.insert(tombstone.run, (erasure, batch.position));
+                        assert!(before.is_none_or(|(before, _)| before == erasure), "a run is erased twice");
                     }
                 }
                 LogRecord::ErasurePurged { erasure, .. } => {
