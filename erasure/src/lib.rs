@@ -7,6 +7,7 @@
 //! This crate knows the log and the index. It knows nothing of ingest and of queries.
 #![forbid(unsafe_code)]
 
+mod endpoints;
 mod eraser;
 mod error;
 mod ids;
@@ -15,6 +16,7 @@ mod purge;
 mod routes;
 mod wire;
 
+pub use endpoints::describe;
 pub use eraser::{Append, Eraser, Options, Wanted, appending_to};
 pub use error::EraseError;
 pub use proof::{Finding, Proof, ProofError, prove};

@@ -7,13 +7,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::routing::{delete, get, post};
 use http::header::{CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode, Uri};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::endpoints::TABLE;
 use crate::wire::{self, ErasureView};
 use crate::{EraseError, Eraser};
 
@@ -21,8 +21,10 @@ use crate::{EraseError, Eraser};
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// Requests that wait for their turn; one more is answered with 429.
 const MOST_WAITING: usize = 64;
-/// Erasures of one page, unless asked for less.
-const PAGE: usize = 100;
+/// Erasures of one page, unless asked for more or less.
+pub(crate) const PAGE: usize = 100;
+/// The longest page.
+pub(crate) const MOST_LISTED: u64 = 1_000;
 
 /// What the routes share. Clones are the same state.
 #[derive(Clone)]
@@ -42,18 +44,15 @@ impl ErasureState {
 /// caller's.
 pub fn routes(state: ErasureState) -> Router {
     let mut router = Router::new();
-    for (path, methods) in [
-        ("/v1/runs/{run_id}", delete(erase_run)),
-        ("/v1/erasures", post(erase).get(list)),
-        ("/v1/erasures/{erasure_id}", get(erasure)),
-    ] {
-        router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
+    for row in TABLE {
+        let methods = (row.answers)();
+        router = router.route(row.path, methods.clone()).route(&format!("{}/", row.path), methods);
     }
     router.with_state(state)
 }
 
 /// `DELETE /v1/runs/{run_id}`
-async fn erase_run(State(state): State<ErasureState>, Path(run_id): Path<String>, uri: Uri) -> Response {
+pub(crate) async fn erase_run(State(state): State<ErasureState>, Path(run_id): Path<String>, uri: Uri) -> Response {
     let Ok(run_id) = Uuid::try_parse(&run_id) else { return no_uuid("run_id") };
     let outcome = state.work(move |eraser| eraser.erase_run(run_id)).await;
     match outcome {
@@ -68,7 +67,7 @@ async fn erase_run(State(state): State<ErasureState>, Path(run_id): Path<String>
 }
 
 /// `POST /v1/erasures`
-async fn erase(State(state): State<ErasureState>, uri: Uri, body: Body) -> Response {
+pub(crate) async fn erase(State(state): State<ErasureState>, uri: Uri, body: Body) -> Response {
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {
         let error = format!("The body is over {MAX_BODY_BYTES} bytes, or did not arrive");
         return problem(StatusCode::PAYLOAD_TOO_LARGE, error, &uri);
@@ -93,7 +92,7 @@ async fn erase(State(state): State<ErasureState>, uri: Uri, body: Body) -> Respo
 }
 
 /// `GET /v1/erasures/{erasure_id}`
-async fn erasure(State(state): State<ErasureState>, Path(id): Path<String>, uri: Uri) -> Response {
+pub(crate) async fn erasure(State(state): State<ErasureState>, Path(id): Path<String>, uri: Uri) -> Response {
     let Ok(id) = Uuid::try_parse(&id) else { return no_uuid("erasure_id") };
     match state.eraser.erasure(id) {
         Some(erasure) => json(StatusCode::OK, &ErasureView::from(&erasure)),
@@ -102,12 +101,12 @@ async fn erasure(State(state): State<ErasureState>, Path(id): Path<String>, uri:
 }
 
 /// `GET /v1/erasures`: the newest first; `limit` and `before` (a position) make pages, which the `Link` header leads through.
-async fn list(State(state): State<ErasureState>, uri: Uri) -> Response {
+pub(crate) async fn list(State(state): State<ErasureState>, uri: Uri) -> Response {
     let (mut limit, mut before) = (PAGE, None);
     for (name, value) in uri.query().unwrap_or_default().split('&').filter_map(|part| part.split_once('=')) {
         let number = value.parse::<u64>();
         match (name, number) {
-            ("limit", Ok(number @ 1..=1000)) => limit = number as usize,
+            ("limit", Ok(number @ 1..=MOST_LISTED)) => limit = number as usize,
             ("before", Ok(number)) => before = Some(Position::new(number)),
             ("limit" | "before", _) => {
                 let loc = vec![Loc::Name("query".to_owned()), Loc::Name(name.to_owned())];

@@ -2,6 +2,7 @@ use agenttracer_index::{Erasure, ErasureState};
 use agenttracer_model::{FieldError, Loc, Position, Timestamp, lenient};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::Wanted;
@@ -10,9 +11,11 @@ use crate::Wanted;
 const MOST_VALUES: usize = 10_000;
 
 /// An erasure as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Erasure)]
 pub(crate) struct ErasureView {
     erasure_id: Uuid,
+    /// `accepted`: it will happen; `hidden`: no query shows its runs; `purged`: no file holds them.
     state: &'static str,
     /// By what its runs were chosen; never the values.
     selected_by: Vec<&'static str>,
@@ -26,11 +29,54 @@ pub(crate) struct ErasureView {
 }
 
 /// Where the log says so.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ErasurePositions)]
 struct Positions {
     accepted: Position,
     hidden: Option<Position>,
     purged: Option<Position>,
+}
+
+/// What `POST /v1/erasures` reads, as it is described: [`wanted`] takes it apart.
+#[derive(ToSchema)]
+#[schema(as = NewErasure)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct WantedBody {
+    /// One run or several.
+    #[schema(required = false)]
+    run_id: Ids,
+    /// One session or several.
+    #[schema(required = false)]
+    session_id: Names,
+    /// One agent or several.
+    #[schema(required = false)]
+    agent_id: Names,
+    /// Not before, on `started_at`; inclusive.
+    #[schema(required = false)]
+    start_time: Timestamp,
+    /// Not after, on `started_at`; inclusive.
+    #[schema(required = false)]
+    end_time: Timestamp,
+}
+
+/// One id, or a list of them.
+#[derive(ToSchema)]
+#[schema(as = ErasureIds)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Ids {
+    One(Uuid),
+    More(Vec<Uuid>),
+}
+
+/// One name, or a list of them.
+#[derive(ToSchema)]
+#[schema(as = ErasureNames)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Names {
+    One(String),
+    More(Vec<String>),
 }
 
 impl From<&Erasure> for ErasureView {

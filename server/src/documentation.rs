@@ -16,6 +16,7 @@ pub fn ingest_document() -> Document {
                  rules refuse or remove is stored nowhere.";
     let mut document = Document::new("AgentTracer: ingest", about);
     agenttracer_ingest::describe(&mut document);
+    agenttracer_erasure::describe(&mut document);
     with_ours(document)
 }
 
@@ -25,6 +26,7 @@ pub fn query_document() -> Document {
                  not known are ignored; an empty value is no value; a parameter that can be repeated matches any of its values.";
     let mut document = Document::new("AgentTracer: query", about);
     agenttracer_query::describe(&mut document);
+    agenttracer_erasure::describe(&mut document);
     with_ours(document)
 }
 
