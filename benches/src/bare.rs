@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agenttracer_index::cold::{self, Fields};
 use anyhow::Context;
 use axum::Router;
 use axum::body::Bytes;
@@ -18,8 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Deserialize;
-use tantivy::schema::{FAST, Field, INDEXED, STORED, STRING, Schema};
-use tantivy::{IndexSettings, IndexSortByField, IndexWriter, Order, TantivyDocument};
+use tantivy::{IndexWriter, TantivyDocument};
 use tokio::sync::oneshot;
 
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -229,49 +229,10 @@ fn commit(submissions: &Receiver<Submission>, spares: &Receiver<File>, index: Op
     }
 }
 
-struct Fields {
-    run_id: Field,
-    agent_id: Field,
-    agent_version: Field,
-    environment: Field,
-    status: Field,
-    failure_type: Field,
-    failure_code: Field,
-    step_name: Field,
-    has_retries: Field,
-    started_at: Field,
-    duration_ms: Field,
-    position: Field,
-    steps: Field,
-    step_latency_ms: Field,
-    summary: Field,
-}
-
 /// Adds every run to an index sorted by start, and commits each second.
 fn add(dir: &Path, runs: &Receiver<Vec<Run>>) {
-    let mut schema = Schema::builder();
-    let fields = Fields {
-        run_id: schema.add_bytes_field("run_id", INDEXED),
-        agent_id: schema.add_text_field("agent_id", STRING | FAST),
-        agent_version: schema.add_text_field("agent_version", STRING | FAST),
-        environment: schema.add_text_field("environment", STRING | FAST),
-        status: schema.add_text_field("status", STRING | FAST),
-        failure_type: schema.add_text_field("failure_type", STRING | FAST),
-        failure_code: schema.add_text_field("failure_code", STRING | FAST),
-        step_name: schema.add_text_field("step_name", STRING | FAST),
-        has_retries: schema.add_bool_field("has_retries", INDEXED | FAST),
-        started_at: schema.add_i64_field("started_at", FAST),
-        duration_ms: schema.add_u64_field("duration_ms", FAST),
-        position: schema.add_u64_field("position", FAST),
-        steps: schema.add_u64_field("steps", FAST),
-        step_latency_ms: schema.add_u64_field("step_latency_ms", FAST),
-        summary: schema.add_bytes_field("summary", STORED),
-    };
-    let settings = IndexSettings {
-        sort_by_field: Some(IndexSortByField { field: "started_at".into(), order: Order::Desc }),
-        ..IndexSettings::default()
-    };
-    let built = tantivy::Index::builder().schema(schema.build()).settings(settings).create_in_dir(dir);
+    let (schema, fields) = cold::schema();
+    let built = tantivy::Index::builder().schema(schema).settings(cold::settings()).create_in_dir(dir);
     let Ok(mut writer) = built.and_then(|index| index.writer_with_num_threads(1, 64 << 20)) else { return };
     let mut position = 0;
     let mut committed = Instant::now();
@@ -297,9 +258,12 @@ fn add(dir: &Path, runs: &Receiver<Vec<Run>>) {
     }
 }
 
+/// Adds the document that the real index holds of such a run: the same fields, as many values in each, texts of the same form.
+/// What would have to be worked out (times between steps, the critical path) is a number at hand.
 fn add_one(writer: &mut IndexWriter, fields: &Fields, run: &Run, position: u64) -> anyhow::Result<()> {
     let mut doc = TantivyDocument::new();
-    doc.add_bytes(fields.run_id, uuid::Uuid::try_parse(&run.run_id)?.as_bytes());
+    let run_id = uuid::Uuid::try_parse(&run.run_id)?;
+    doc.add_bytes(fields.run_id, run_id.as_bytes());
     doc.add_text(fields.agent_id, &run.agent_id);
     doc.add_text(fields.agent_version, &run.agent_version);
     doc.add_text(fields.environment, &run.environment);
@@ -307,22 +271,63 @@ fn add_one(writer: &mut IndexWriter, fields: &Fields, run: &Run, position: u64) 
     if let Some(failure) = &run.failure {
         doc.add_text(fields.failure_type, &failure.failure_type);
         doc.add_text(fields.failure_code, &failure.failure_code);
+        doc.add_text(fields.failure, format!("{}/{}", failure.failure_type, failure.failure_code));
+        doc.add_u64(fields.failure_cluster, run.steps.len() as u64);
     }
-    let mut names: Vec<&str> = run.steps.iter().map(|step| step.name.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    for name in &names {
+    let mut steps: Vec<(&str, &str, u64, u64)> = Vec::with_capacity(run.steps.len());
+    for step in &run.steps {
+        match steps.iter_mut().find(|known| (known.0, known.1) == (step.step_type.as_str(), step.name.as_str())) {
+            Some((_, _, latency_ms, times)) => (*latency_ms, *times) = (*latency_ms + step.latency_ms, *times + 1),
+            None => steps.push((&step.step_type, &step.name, step.latency_ms, 1)),
+        }
+    }
+    for (step_type, name, latency_ms, times) in &steps {
         doc.add_text(fields.step_name, name);
+        doc.add_text(fields.step_type, step_type);
+        doc.add_text(fields.step, format!("{step_type}/{name}"));
+        doc.add_u64(fields.step_ms, *latency_ms);
+        doc.add_u64(fields.step_times, *times);
     }
-    doc.add_bool(fields.has_retries, names.len() < run.steps.len());
+    for made in &run.decisions {
+        let reason = format!("{}/{}", made.decision_type, made.reason_code);
+        doc.add_text(fields.decision, format!("{reason}/{}", made.selected));
+        doc.add_text(fields.reason, reason);
+        doc.add_u64(fields.confidence, (made.confidence * 10.0) as u64);
+    }
+    for signal in &run.quality_signals {
+        doc.add_text(fields.signal, format!("{}/{}/{}", signal.signal_type, signal.signal_code, signal.value));
+    }
+    let mut facts: Vec<String> = Vec::new();
+    for Metadata { model, input_tokens, output_tokens, http_status, cache_key } in run.steps.iter().map(|s| &s.metadata)
+    {
+        facts.push(format!("model={model}"));
+        facts.push(format!("input_tokens={input_tokens}"));
+        facts.push(format!("output_tokens={output_tokens}"));
+        facts.push(format!("http_status={http_status}"));
+        facts.push(format!("cache_key={cache_key}"));
+    }
+    facts.sort_unstable();
+    facts.dedup();
+    for fact in &facts {
+        doc.add_text(fields.fact, fact);
+    }
+    doc.add_bool(fields.has_retries, steps.len() < run.steps.len());
     // The time is not parsed: the order of arrival stands for it, which the index must sort all the same.
     doc.add_i64(fields.started_at, position as i64);
-    doc.add_u64(fields.duration_ms, run.steps.len() as u64);
     doc.add_u64(fields.position, position);
-    doc.add_u64(fields.steps, run.steps.len() as u64);
-    doc.add_u64(fields.step_latency_ms, run.steps.iter().map(|step| step.latency_ms).sum());
-    let summary = (&run.agent_id, &run.agent_version, &run.environment, &run.status, &names, &run.started_at, position);
-    doc.add_bytes(fields.summary, &bincode::encode_to_vec(summary, bincode::config::standard())?);
+    doc.add_u64(fields.run_key, run_id.as_u64_pair().0);
+    let latency_ms: u64 = run.steps.iter().map(|step| step.latency_ms).sum();
+    let count = run.steps.len() as u64;
+    let numbers =
+        [fields.duration_ms, fields.step_latency_ms, fields.idle_ms, fields.overlap_ms, fields.retry_waste_ms];
+    for field in numbers.into_iter().chain([fields.critical_path_ms]) {
+        doc.add_u64(field, latency_ms);
+    }
+    for field in fields.steps_by_type().into_iter().chain([fields.step_count, fields.retry_count]) {
+        doc.add_u64(field, count);
+    }
+    let summary = (&run.agent_id, &run.agent_version, &run.environment, &run.status, &run.started_at, &steps, &facts);
+    doc.add_bytes(fields.summary, &bincode::encode_to_vec((summary, position), bincode::config::standard())?);
     writer.add_document(doc)?;
     Ok(())
 }

@@ -53,14 +53,14 @@ pub(crate) fn cut(body: &[u8], form: Form) -> Result<Vec<Range<usize>>, Refused>
 fn lines(body: &[u8]) -> Result<Vec<Range<usize>>, Refused> {
     let mut ranges = Vec::new();
     let mut begin = 0;
-    for line in body.split(|byte| *byte == b'\n') {
-        if !line.trim_ascii().is_empty() {
+    for end in memchr::memchr_iter(b'\n', body).chain([body.len()]) {
+        if !body[begin..end].trim_ascii().is_empty() {
             if ranges.len() == MOST_ITEMS {
                 return Err(too_many());
             }
-            ranges.push(begin..begin + line.len());
+            ranges.push(begin..end);
         }
-        begin += line.len() + 1;
+        begin = end + 1;
     }
     Ok(ranges)
 }

@@ -93,12 +93,12 @@ fn too_deep(body: &[u8]) -> Option<usize> {
 /// The index of the quote that closes the string which `start` opens, or the length of `body`.
 fn end_of_string(body: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while at < body.len() {
-        match body[at] {
-            b'"' => return at,
-            b'\\' => at += 2,
-            _ => at += 1,
+    while let Some(found) = body.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if body[at] == b'"' {
+            return at;
         }
+        at += 2;
     }
     body.len()
 }

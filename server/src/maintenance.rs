@@ -23,6 +23,10 @@ const EVERY: Duration = Duration::from_secs(5);
 /// The active segment is sealed when its first batch is older than this part of the time that batches are kept, so that
 /// retention, which drops whole segments, comes at most so much late.
 const SEAL_AFTER_PART: u64 = 10;
+/// So many records a second are a load that compaction gives way to: some thousand runs.
+const BUSY_RECORDS_PER_S: f64 = 50_000.0;
+/// What it keeps of its rate then.
+const SHARE_WHEN_BUSY: f64 = 0.25;
 /// How long the thread sleeps in one go to keep to the rate: stopping waits for it.
 const NAP: Duration = Duration::from_millis(100);
 
@@ -384,9 +388,11 @@ impl Background {
             let is_over = |wait: Duration| stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
             while !is_over(EVERY) {
                 let (mut pacer, mut last) = (Pacer::new(rate), Instant::now());
+                let mut load = LogLoad::new(maintenance.log.tail(), last);
                 let outcome = maintenance.pass(&mut |bytes| {
                     let now = Instant::now();
-                    let mut wait = pacer.spend(bytes, now - last);
+                    let share = if load.is_high(maintenance.log.tail(), now) { SHARE_WHEN_BUSY } else { 1.0 };
+                    let mut wait = pacer.spend(bytes, now - last, share);
                     last = now;
                     loop {
                         let nap = wait.min(NAP);
@@ -440,12 +446,39 @@ impl Pacer {
         Self { bytes_per_second, owed: 0.0 }
     }
 
-    /// Notes that `bytes` were spent, so long after the last ones; how long to wait now. Short waits are put off until there is
-    /// something to wait for.
-    fn spend(&mut self, bytes: u64, passed: Duration) -> Duration {
+    /// Notes that `bytes` were spent, so long after the last ones; how long to wait now, to keep to this share of the rate.
+    /// Short waits are put off until there is something to wait for.
+    fn spend(&mut self, bytes: u64, passed: Duration, share: f64) -> Duration {
         let Some(rate) = self.bytes_per_second else { return Duration::ZERO };
-        self.owed = (self.owed - passed.as_secs_f64()).max(0.0) + bytes as f64 / rate.max(1) as f64;
+        self.owed = (self.owed - passed.as_secs_f64()).max(0.0) + bytes as f64 / (rate.max(1) as f64 * share);
         if self.owed < 0.005 { Duration::ZERO } else { Duration::from_secs_f64(self.owed) }
+    }
+}
+
+/// Whether the log takes in so much at the moment that background work should give way.
+struct LogLoad {
+    tail: Position,
+    since: Instant,
+    high: bool,
+}
+
+impl LogLoad {
+    /// Over how long it is measured at the least.
+    const WINDOW: Duration = Duration::from_millis(250);
+
+    fn new(tail: Position, now: Instant) -> Self {
+        Self { tail, since: now, high: false }
+    }
+
+    /// Whether it was high when it was measured last, which is now when that is long enough ago.
+    fn is_high(&mut self, tail: Position, now: Instant) -> bool {
+        let passed = now - self.since;
+        if passed >= Self::WINDOW {
+            let records = tail.get().saturating_sub(self.tail.get());
+            self.high = records as f64 > BUSY_RECORDS_PER_S * passed.as_secs_f64();
+            (self.tail, self.since) = (tail, now);
+        }
+        self.high
     }
 }
 
@@ -454,15 +487,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_load_is_high_while_many_records_arrive() {
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let mut load = LogLoad::new(Position::new(0), begin);
+        // Too soon to tell.
+        assert!(!load.is_high(Position::new(1_000_000), at(249)));
+        assert!(load.is_high(Position::new(1_000_000), at(1_000)));
+        assert!(load.is_high(Position::new(1_000_000), at(1_100)));
+        assert!(!load.is_high(Position::new(1_049_000), at(2_000)));
+        assert!(load.is_high(Position::new(1_100_000), at(3_000)));
+    }
+
+    #[test]
     fn the_pacer_waits_for_what_was_spent_and_not_twice() {
         let ms = Duration::from_millis;
         let mut pacer = Pacer::new(Some(1_000_000));
-        assert_eq!(pacer.spend(500_000, ms(0)), ms(500));
+        assert_eq!(pacer.spend(500_000, ms(0), 1.0), ms(500));
         // A part of it was waited, the rest is still owed.
-        assert_eq!(pacer.spend(500_000, ms(250)), ms(750));
+        assert_eq!(pacer.spend(500_000, ms(250), 1.0), ms(750));
         // Idle time is not saved up.
-        assert_eq!(pacer.spend(500_000, ms(60_000)), ms(500));
-        assert_eq!(Pacer::new(None).spend(u64::MAX, ms(0)), ms(0));
-        assert_eq!(Pacer::new(Some(1_000_000)).spend(1, ms(0)), ms(0));
+        assert_eq!(pacer.spend(500_000, ms(60_000), 1.0), ms(500));
+        assert_eq!(Pacer::new(Some(1_000_000)).spend(500_000, ms(0), 0.25), ms(2_000));
+        assert_eq!(Pacer::new(None).spend(u64::MAX, ms(0), 1.0), ms(0));
+        assert_eq!(Pacer::new(Some(1_000_000)).spend(1, ms(0), 1.0), ms(0));
     }
 }
