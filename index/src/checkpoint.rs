@@ -23,13 +23,25 @@ pub(crate) struct Checkpoint {
     pub(crate) keys_over: Vec<String>,
     /// Whether further metadata keys are left out of the index.
     pub(crate) keys_full: bool,
+    /// The rollup files, oldest first.
+    pub(crate) rollups: Vec<String>,
+    /// Whether there were too many cells for rollups.
+    pub(crate) rollups_over: bool,
 }
 
 impl Checkpoint {
     /// This program's checkpoint at `next` of the log `log`.
     pub(crate) fn at(log: Uuid, next: Position, keys: &MetadataKeys) -> Self {
         let keys_over = keys.over().map(str::to_owned).collect();
-        Self { version: SCHEMA_VERSION, log, next, keys_over, keys_full: keys.is_full() }
+        Self {
+            version: SCHEMA_VERSION,
+            log,
+            next,
+            keys_over,
+            keys_full: keys.is_full(),
+            rollups: Vec::new(),
+            rollups_over: false,
+        }
     }
 
     /// What the checkpoint says of metadata keys.
@@ -47,6 +59,8 @@ impl Checkpoint {
             next: Position::new(word("next=")?.parse().ok()?),
             keys_over: words("key_over=").filter_map(unescape).collect(),
             keys_full: word("keys_full=") == Some("1"),
+            rollups: words("rollup=").map(str::to_owned).collect(),
+            rollups_over: word("rollups_over=") == Some("1"),
         })
     }
 }
@@ -57,6 +71,10 @@ impl fmt::Display for Checkpoint {
         if self.keys_full {
             f.write_str(" keys_full=1")?;
         }
+        if self.rollups_over {
+            f.write_str(" rollups_over=1")?;
+        }
+        self.rollups.iter().try_for_each(|name| write!(f, " rollup={name}"))?;
         self.keys_over.iter().try_for_each(|key| write!(f, " key_over={}", escape(key)))
     }
 }
@@ -97,7 +115,9 @@ mod tests {
     fn it_reads_what_it_wrote_and_what_a_later_program_wrote() {
         let log = Uuid::from_u128(7);
         let keys = MetadataKeys::of_checkpoint(["request".to_owned(), "späte 5%\u{1}key".to_owned()], true);
-        let checkpoint = Checkpoint::at(log, Position::new(42), &keys);
+        let mut checkpoint = Checkpoint::at(log, Position::new(42), &keys);
+        assert_eq!(Checkpoint::parse(&checkpoint.to_string()).as_ref(), Some(&checkpoint));
+        (checkpoint.rollups, checkpoint.rollups_over) = (vec!["1.rollup".to_owned(), "2.rollup".to_owned()], true);
         assert_eq!(checkpoint.metadata_keys(), keys);
         assert_eq!(Checkpoint::parse(&checkpoint.to_string()).as_ref(), Some(&checkpoint));
         let later = Checkpoint::parse(&format!("version=9 rollup=7.delta log={log} next=43")).unwrap();

@@ -32,18 +32,39 @@ impl Snapshot {
     pub(crate) fn gather(&self, filter: &Filter, aggregate: &mut impl Aggregate) -> Result<u64, IndexError> {
         let filter = &filter.ended();
         self.check(filter)?;
-        let mut runs = 0;
         if filter.is_hopeless() {
-            return Ok(runs);
+            return Ok(0);
         }
-        for (run, index) in self.hot().filter(|run| filter.matches(run)).zip(1_u64..) {
+        Ok(self.gather_hot(filter, aggregate)? + self.gather_cold(filter, aggregate)?)
+    }
+
+    /// The hot ones of them; `filter` is of ended runs.
+    pub(crate) fn gather_hot(&self, filter: &Filter, aggregate: &mut impl Aggregate) -> Result<u64, IndexError> {
+        let mut runs = 0;
+        for (run, index) in self.hot().zip(1_u64..) {
             if index % BLOCK as u64 == 0 {
                 self.go_on()?;
             }
-            aggregate.add(run)?;
-            runs += 1;
+            if filter.matches(run) {
+                aggregate.add(run)?;
+                runs += 1;
+            }
         }
-        let plan = Plan::new(self, filter)?;
+        Ok(runs)
+    }
+
+    /// The cold ones of them.
+    pub(crate) fn gather_cold(&self, filter: &Filter, aggregate: &mut impl Aggregate) -> Result<u64, IndexError> {
+        self.gather_plan(&Plan::new(self, filter)?, aggregate)
+    }
+
+    /// Those of the cold index that this snapshot masks, as they stand there.
+    pub(crate) fn gather_hidden(&self, filter: &Filter, aggregate: &mut impl Aggregate) -> Result<u64, IndexError> {
+        self.gather_plan(&Plan::new(self, filter)?.of_masked(), aggregate)
+    }
+
+    fn gather_plan(&self, plan: &Plan<'_>, aggregate: &mut impl Aggregate) -> Result<u64, IndexError> {
+        let mut runs = 0;
         let mut docs = Vec::new();
         for segment in plan.segments() {
             let Some(mut matching) = segment.matching()? else { continue };
@@ -58,6 +79,7 @@ impl Snapshot {
                     break;
                 }
             }
+            self.go_on()?;
             aggregate.close(open)?;
         }
         Ok(runs)
@@ -116,13 +138,16 @@ impl Values {
     }
 }
 
-/// Hands each value of a dictionary to `each`, with its number.
-pub(crate) fn dictionary(column: &StrColumn, mut each: impl FnMut(u64, &str)) -> Result<(), IndexError> {
+/// Hands each value of a dictionary to `each`, with its number, until it fails.
+pub(crate) fn dictionary(
+    column: &StrColumn,
+    mut each: impl FnMut(u64, &str) -> Result<(), IndexError>,
+) -> Result<(), IndexError> {
     let mut terms = column.dictionary().stream().map_err(|error| unreadable(error.into()))?;
     while terms.advance() {
         let text = std::str::from_utf8(terms.key());
         let text = text.map_err(|_| IndexError::Document("a name that is no text".to_owned()))?;
-        each(terms.term_ord(), text);
+        each(terms.term_ord(), text)?;
     }
     Ok(())
 }

@@ -432,8 +432,9 @@ fn open_parts(
     }
     let searcher = opened.reader.searcher();
     let ids = searcher.segment_readers().iter().map(|segment| u64::from(segment.max_doc())).sum();
-    let projection =
-        Arc::new(Projection::new(searcher.clone(), opened.fields, next, ids, opened.keys.clone(), options)?);
+    let mut opened = opened;
+    let (keys, rollup) = (opened.keys.clone(), opened.rollup.take());
+    let projection = Arc::new(Projection::new(searcher.clone(), opened.fields, next, ids, keys, rollup, options)?);
     fill_run_ids(projection.lock().run_ids(), searcher, opened.fields, ids)?;
     let indexer = Indexer::new(Arc::clone(&projection), store, Arc::clone(log), clock, opened, merges);
     Ok((projection, indexer))

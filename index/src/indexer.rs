@@ -9,11 +9,15 @@ use agenttracer_storage::{AppendError, Log};
 use tantivy::indexer::{NoMergePolicy, UserOperation};
 use tantivy::{IndexReader, IndexWriter};
 
-use crate::IndexError;
+use crate::{Filter, IndexError};
 use crate::checkpoint::Checkpoint;
 use crate::cold::{self, ColdRun};
 use crate::metadata_keys::MetadataKeys;
+use crate::gather::Aggregate;
 use crate::projection::{Frozen, Projection, Wake};
+use crate::rollup::Rollup;
+use crate::rollup::files::{Files, Written};
+use crate::rollup::sums::{CellKey, CellSums};
 use crate::store::{Opened, Store};
 
 /// Documents that are given to tantivy's thread together: waking it for each would cost more than the document.
@@ -32,6 +36,7 @@ pub(crate) struct Indexer {
     index: tantivy::Index,
     reader: IndexReader,
     fields: cold::Fields,
+    rollup_files: Files,
     /// `None` at first and after a failure: tantivy's writer does not survive one.
     writer: Option<IndexWriter<ColdRun>>,
     /// Since when there is something to commit.
@@ -67,6 +72,7 @@ impl Indexer {
             index: opened.index,
             reader: opened.reader,
             fields: opened.fields,
+            rollup_files: opened.rollup_files,
             writer: None,
             dirty_since: None,
             retry_at: None,
@@ -181,7 +187,7 @@ impl Indexer {
     fn commit(&mut self, frozen: &Frozen) -> Result<(), IndexError> {
         self.make_durable(frozen.position)?;
         let retries = self.retry_at.is_some();
-        let (checkpoint, keys, closing, expiring, expired) = {
+        let (mut checkpoint, keys, closing, expiring, expired) = {
             let inner = self.projection.lock();
             let covered = inner.held_at.map_or(frozen.position, |held| held.min(frozen.position));
             // What the documents of this commit leave out is what the checkpoint says that they do.
@@ -191,7 +197,7 @@ impl Indexer {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => {
-                let writer = self.store.writer(&self.index, &self.projection.options)?;
+                let writer = self.store.writer(&self.index, &self.rollup_files, &self.projection.options)?;
                 if retries {
                     // A full disk gets back what the failed commit left.
                     writer.garbage_collect_files().wait().map_err(|error| self.store.error(&error))?;
@@ -202,6 +208,12 @@ impl Indexer {
         if closing || !self.merges {
             writer.set_merge_policy(Box::new(NoMergePolicy));
         }
+        let rolled_up = roll_up(frozen, expiring, expired)?;
+        let written = match &rolled_up {
+            Some((rollup, changed)) => self.rollup_files.write(rollup, changed).map_err(|error| self.store.error(&error))?,
+            None => Written::none(),
+        };
+        (checkpoint.rollups, checkpoint.rollups_over) = (written.names(), rolled_up.is_none());
         let letting_go = match expiring > expired {
             true => writer.delete_query(cold::begins_below(&self.fields, expiring)).map(drop),
             false => Ok(()),
@@ -215,6 +227,8 @@ impl Indexer {
                 self.reader.reload()
             })
             .map_err(|error| self.store.error(&error))?;
+        self.rollup_files.committed(written);
+        self.projection.rolls_up(rolled_up.map(|(rollup, _)| rollup));
         self.projection.install(self.reader.searcher(), true)?;
         self.projection.lock().expired = expiring;
         self.projection.done.notify_all();
@@ -245,6 +259,28 @@ impl Indexer {
         }
         Ok(())
     }
+}
+
+/// What the index adds up to with a commit, and the cells that change: without the documents that it deletes, which are the
+/// masked ones and those of runs that expire, and with the frozen runs. `None` when there are too many cells.
+fn roll_up(
+    frozen: &Frozen,
+    expiring: Position,
+    expired: Position,
+) -> Result<Option<(Arc<Rollup>, Vec<CellKey>)>, IndexError> {
+    let before = &frozen.before;
+    let Some(rollup) = before.rollup() else { return Ok(None) };
+    let (mut gone, mut come) = (CellSums::default(), CellSums::default());
+    before.gather_hidden(&Filter::default(), &mut gone)?;
+    if expiring > expired {
+        before.gather_cold(&Filter { before_position: Some(expiring), ..Filter::default() }, &mut gone)?;
+    }
+    for entry in frozen.chunks.iter().flat_map(|chunk| chunk.visible(frozen.visible)) {
+        if entry.run.position() >= expiring {
+            come.add(&entry.run)?;
+        }
+    }
+    Ok(rollup.changed(&gone, &come).map(|(rollup, changed)| (Arc::new(rollup), changed)))
 }
 
 /// Gives the frozen runs to the writer, but for those that begin below `expiring`, which go. When `again`, a failed commit may

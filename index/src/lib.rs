@@ -30,6 +30,7 @@ mod metadata_keys;
 mod names;
 mod options;
 mod projection;
+mod rollup;
 mod run_ids;
 mod snapshot;
 mod sorted;
@@ -42,6 +43,8 @@ mod timeline;
 mod verify;
 mod walk;
 
+#[cfg(test)]
+mod aggregate_tests;
 #[cfg(test)]
 mod question_tests;
 

@@ -21,6 +21,7 @@ use crate::filter::{Condition, Name, NameTest, NumberField, Test};
 use crate::hot::Chunk;
 use crate::mask::Mask;
 use crate::metadata_keys::MetadataKeys;
+use crate::rollup::Rollup;
 use crate::run_ids::RunIdFilter;
 use crate::snapshot::State;
 use crate::summary::tests::{run, step};
@@ -31,7 +32,7 @@ use crate::{
 
 /// Where a run lies.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub(crate) enum Place {
     Hot,
     /// In this segment.
     Cold(usize),
@@ -44,7 +45,7 @@ enum Place {
 const SEGMENTS: usize = 3;
 
 /// A snapshot of `runs`.
-fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
+pub(crate) fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
     let (schema, fields) = cold::schema();
     let index = tantivy::Index::builder().schema(schema).settings(cold::settings()).create_in_ram().unwrap();
     let mut writer: IndexWriter<ColdRun> = index.writer_with_num_threads(1, 15_000_000).unwrap();
@@ -71,6 +72,7 @@ fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
     }
     let searcher = index.reader().unwrap().searcher();
 
+    let rollup = Rollup::of_index(&searcher, &fields).unwrap().unwrap();
     let run_ids = RunIdFilter::new(0);
     let mut mask = Mask::default();
     let chunk = Chunk::new(0);
@@ -96,6 +98,7 @@ fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
         mask: Some(Arc::new(mask)),
         run_ids: Arc::new(run_ids),
         metadata_keys: Arc::default(),
+        rollup: Some(Arc::new(rollup)),
     }))
 }
 
@@ -152,9 +155,11 @@ fn a_place() -> impl Strategy<Value = Place> {
     ]
 }
 
-/// A few times, so that many runs share one.
+/// A few times, so that many runs share one; some at the edges of hours.
 fn a_time() -> impl Strategy<Value = Timestamp> {
-    prop_oneof![4 => 0..6_i64, 1 => 0..40_i64].prop_map(|seconds| Timestamp::from_micros(seconds * 1_000_000))
+    let seconds = prop_oneof![4 => 0..6_i64, 1 => 0..40_i64, 2 => (0..60_i64).prop_map(|half_hours| half_hours * 1800)];
+    let micros = prop_oneof![4 => Just(0_i64), 1 => -1..2_i64];
+    (seconds, micros).prop_map(|(seconds, micros)| Timestamp::from_micros(seconds * 1_000_000 + micros))
 }
 
 fn a_failure() -> impl Strategy<Value = FailureSummary> {
@@ -243,7 +248,7 @@ fn a_run() -> impl Strategy<Value = RunSummary> {
     })
 }
 
-fn some_runs() -> impl Strategy<Value = Vec<(RunSummary, Place)>> {
+pub(crate) fn some_runs() -> impl Strategy<Value = Vec<(RunSummary, Place)>> {
     // Few first halves, so that ids of one instant often differ in the second half only.
     let ids = btree_set((0..3_u64, 0..1000_u64), 0..60);
     let shuffled = ids.prop_flat_map(|ids| Just(ids.into_iter().collect::<Vec<_>>()).prop_shuffle());
@@ -313,7 +318,8 @@ fn a_condition() -> impl Strategy<Value = Condition> {
     (any::<bool>(), test).prop_map(|(negated, test)| Condition { negated, test })
 }
 
-fn a_filter() -> impl Strategy<Value = Filter> {
+/// Any filter.
+pub(crate) fn a_filter() -> impl Strategy<Value = Filter> {
     let names = (texts(AGENTS), texts(VERSIONS), texts(["dev"]), texts(CODES), texts(STEPS), texts(SESSIONS));
     let closed = (
         some_of(STATUSES.to_vec()),
@@ -368,6 +374,26 @@ fn a_filter() -> impl Strategy<Value = Filter> {
     })
 }
 
+/// A filter that rollups answer.
+pub(crate) fn names_and_times() -> impl Strategy<Value = Filter> {
+    let names = (texts(AGENTS), texts(VERSIONS), texts(["dev"]));
+    let times = (option::of(a_time()), option::of(a_time()));
+    let is = (any::<bool>(), select(vec![Name::AgentId, Name::AgentVersion, Name::Environment]), select(vec!["a", "v1", "dev"]));
+    let condition = (is, any::<bool>()).prop_map(|((negated, name, text), begins)| {
+        let test = if begins { NameTest::Begins(name, text.to_owned()) } else { NameTest::Is(name, text.to_owned()) };
+        Condition { negated, test: Test::Any(vec![test]) }
+    });
+    (names, times, option::weighted(0.3, condition)).prop_map(|(names, times, condition)| Filter {
+        agent_id: names.0,
+        agent_version: names.1,
+        environment: names.2,
+        start_time: times.0,
+        end_time: times.1,
+        conditions: condition.into_iter().collect(),
+        ..Filter::default()
+    })
+}
+
 fn page(snapshot: &Snapshot, filter: &Filter, after: Option<(Timestamp, Uuid)>, offset: u64, limit: usize) -> Page {
     snapshot.list(filter, &PageRequest { after, offset, limit, count_up_to: 1000 }).unwrap()
 }
@@ -408,7 +434,8 @@ proptest! {
 
     #[test]
     fn questions_are_answered_as_by_a_plain_model(
-        runs in some_runs(), merged in any::<bool>(), filters in vec(a_filter(), 12), size in 1..12_usize,
+        runs in some_runs(), merged in any::<bool>(), size in 1..12_usize,
+        filters in vec(prop_oneof![3 => a_filter().boxed(), 1 => names_and_times().boxed()], 12),
     ) {
         let snapshot = snapshot(&runs, merged);
         for filter in filters {

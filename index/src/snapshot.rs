@@ -1,9 +1,10 @@
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use agenttracer_model::Position;
 use agenttracer_model::taxonomy::RunStatus;
-use tantivy::{DocAddress, Searcher};
+use tantivy::{DocAddress, DocId, Searcher};
 use uuid::Uuid;
 
 use crate::cold::{self, Fields};
@@ -12,6 +13,7 @@ use crate::hot::Chunk;
 use crate::mask::Mask;
 use crate::matching::Plan;
 use crate::metadata_keys::MetadataKeys;
+use crate::rollup::Rollup;
 use crate::run_ids::RunIdFilter;
 use crate::{Filter, IndexError, RunSummary};
 
@@ -58,11 +60,29 @@ pub(crate) struct State {
     pub(crate) mask: Option<Arc<Mask>>,
     pub(crate) run_ids: Arc<RunIdFilter>,
     pub(crate) metadata_keys: Arc<MetadataKeys>,
+    /// Of all that the searcher shows, masked or not. None when there are too many cells.
+    pub(crate) rollup: Option<Arc<Rollup>>,
 }
 
 impl Snapshot {
     pub(crate) fn of(state: Arc<State>) -> Self {
         Self { state, stop: None }
+    }
+
+    /// What a searcher shows, and nothing else.
+    pub(crate) fn of_cold(searcher: Searcher, fields: Fields) -> Result<Self, IndexError> {
+        Ok(Self::of(Arc::new(State {
+            position: Position::ZERO,
+            visible: 0,
+            hot: Arc::new([]),
+            columns: Columns::of(&searcher, &[])?,
+            searcher,
+            fields,
+            mask: None,
+            run_ids: Arc::new(RunIdFilter::new(0)),
+            metadata_keys: Arc::default(),
+            rollup: None,
+        })))
     }
 
     /// The same, but its questions end when `stop` says so.
@@ -142,6 +162,23 @@ impl Snapshot {
         self.state.hot.iter().flat_map(move |chunk| chunk.visible(visible)).map(|entry| &entry.run)
     }
 
+    /// The hot runs that match.
+    ///
+    /// # Errors
+    /// `GivenUp` when nobody waits for the answer any more.
+    pub(crate) fn matching_hot(&self, filter: &Filter) -> Result<Vec<&Arc<RunSummary>>, IndexError> {
+        let mut matching = Vec::new();
+        for (run, index) in self.hot().zip(1_u64..) {
+            if index % 1024 == 0 {
+                self.go_on()?;
+            }
+            if filter.matches(run) {
+                matching.push(run);
+            }
+        }
+        Ok(matching)
+    }
+
     /// The cold index. Leave out what is [`masked`](Self::masked).
     pub fn searcher(&self) -> &Searcher {
         &self.state.searcher
@@ -160,6 +197,21 @@ impl Snapshot {
     /// Whether any document of this segment is masked; usually none is.
     pub fn has_mask(&self, segment_ord: u32) -> bool {
         self.state.mask.as_ref().is_some_and(|mask| mask.has(segment_ord))
+    }
+
+    /// Whether any document is masked.
+    pub(crate) fn has_any_mask(&self) -> bool {
+        self.state.mask.is_some()
+    }
+
+    /// The documents of this segment that are masked and lie in `docs`, ascending.
+    pub(crate) fn masked_docs(&self, segment_ord: u32, docs: Range<DocId>) -> Vec<DocId> {
+        self.state.mask.as_ref().map_or_else(Vec::new, |mask| mask.docs(segment_ord, docs))
+    }
+
+    /// What the ended runs of the cold index add up to, masked ones included; `None` when there are too many cells.
+    pub(crate) fn rollup(&self) -> Option<&Rollup> {
+        self.state.rollup.as_deref()
     }
 
     /// Whether this cold document must not be shown, because its run is hot.

@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use agenttracer_model::Position;
 use agenttracer_storage::disk::Disk;
-use tantivy::directory::Directory;
 use tantivy::directory::error::OpenReadError;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
-use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyError};
+use tantivy::error::DataCorruption;
+use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyError};
 use uuid::Uuid;
 
 use crate::checkpoint::Checkpoint;
 use crate::cold::{self, ColdRun, Fields, SCHEMA_VERSION};
 use crate::directory::{MANAGED, META};
 use crate::metadata_keys::MetadataKeys;
+use crate::rollup::Rollup;
+use crate::rollup::files::{self, Files};
 use crate::{DiskDirectory, IndexError, Options};
 
 /// The index directory.
@@ -35,6 +37,9 @@ pub(crate) struct Opened {
     pub(crate) next: Position,
     /// What its checkpoint says of metadata keys.
     pub(crate) keys: MetadataKeys,
+    /// The cells of the last commit; `None` when they are too many.
+    pub(crate) rollup: Option<Rollup>,
+    pub(crate) rollup_files: Files,
 }
 
 impl Store {
@@ -71,7 +76,8 @@ impl Store {
 
     fn open_as_it_is(&self, log: Uuid, options: &Options) -> tantivy::Result<Result<Opened, String>> {
         let (schema, fields) = cold::schema();
-        let index = tantivy::Index::open(self.directory()?)?;
+        let directory = self.directory()?;
+        let index = tantivy::Index::open(directory.clone())?;
         let payload = index.load_metas()?.payload.unwrap_or_default();
         let Some(checkpoint) = Checkpoint::parse(&payload) else {
             return Ok(Err("no commit says what it covers".to_owned()));
@@ -83,7 +89,38 @@ impl Store {
             return Ok(Err("it belongs to another log".to_owned()));
         }
         let reader = self.reader(&index, options)?;
-        Ok(Ok(Opened { index, reader, fields, next: checkpoint.next, keys: checkpoint.metadata_keys() }))
+        let (next, keys) = (checkpoint.next, checkpoint.metadata_keys());
+        let (rollup_files, rollup) = self.rollup(&checkpoint, directory, &reader.searcher(), &fields)?;
+        Ok(Ok(Opened { index, reader, fields, next, keys, rollup, rollup_files }))
+    }
+
+    /// The cells that a commit names; made anew from the index when they cannot be read.
+    fn rollup(
+        &self,
+        checkpoint: &Checkpoint,
+        directory: DiskDirectory,
+        searcher: &Searcher,
+        fields: &Fields,
+    ) -> tantivy::Result<(Files, Option<Rollup>)> {
+        if checkpoint.rollups_over {
+            return Ok((Files::none(directory), None));
+        }
+        let reason = if checkpoint.rollups.is_empty() {
+            "no commit names them".to_owned()
+        } else {
+            match Files::read(&*self.disk, &self.dir, directory.clone(), &checkpoint.rollups)? {
+                Ok(read) => return Ok(read),
+                Err(reason) => reason,
+            }
+        };
+        if searcher.num_docs() > 0 {
+            tracing::info!(dir = %self.dir.display(), reason, "the rollups are made anew from the index");
+        }
+        let rollup = Rollup::of_index(searcher, fields).map_err(|error| match error {
+            IndexError::Document(what) => TantivyError::DataCorruption(DataCorruption::comment_only(what)),
+            error => TantivyError::SystemError(error.to_string()),
+        })?;
+        Ok((Files::none(directory), rollup))
     }
 
     /// Removes whatever is there and makes an empty index.
@@ -91,15 +128,24 @@ impl Store {
         self.clear().map_err(|error| self.error(&error))?;
         let (schema, fields) = cold::schema();
         let create = || {
-            let index = tantivy::Index::create(self.directory()?, schema.clone(), cold::settings())?;
+            let directory = self.directory()?;
+            let index = tantivy::Index::create(directory.clone(), schema.clone(), cold::settings())?;
             let reader = self.reader(&index, options)?;
-            Ok(Opened { index, reader, fields, next: Position::ZERO, keys: MetadataKeys::default() })
+            let (rollup, rollup_files) = (Some(Rollup::default()), Files::none(directory));
+            let (next, keys) = (Position::ZERO, MetadataKeys::default());
+            Ok(Opened { index, reader, fields, next, keys, rollup, rollup_files })
         };
         create().map_err(|error: TantivyError| self.error(&error))
     }
 
-    /// The one writer of an index, with a merge policy for about one commit a second.
-    pub(crate) fn writer(&self, index: &tantivy::Index, options: &Options) -> Result<IndexWriter<ColdRun>, IndexError> {
+    /// The one writer of an index, with a merge policy for about one commit a second. Files that no commit names are
+    /// removed, but for the rollups of `kept`.
+    pub(crate) fn writer(
+        &self,
+        index: &tantivy::Index,
+        kept: &Files,
+        options: &Options,
+    ) -> Result<IndexWriter<ColdRun>, IndexError> {
         let writer = IndexWriterOptions::builder()
             .num_worker_threads(1)
             .memory_budget_per_thread(options.writer_heap_bytes)
@@ -107,7 +153,7 @@ impl Store {
             .num_merge_threads(1)
             .build();
         let writer = index.writer_with_options(writer).map_err(|error| self.error(&error))?;
-        self.remove_strays(index).map_err(|error| self.error(&error))?;
+        self.remove_strays(index, kept).map_err(|error| self.error(&error))?;
         let mut policy = LogMergePolicy::default();
         policy.set_min_num_segments(8);
         policy.set_min_layer_size(5_000);
@@ -126,6 +172,12 @@ impl Store {
         match self.guard(|| tantivy::Index::open(self.directory()?)?.validate_checksum()) {
             Ok(files) => {
                 let mut files: Vec<_> = files.into_iter().map(|file| self.dir.join(file)).collect();
+                for name in self.checkpoint()?.map(|checkpoint| checkpoint.rollups).unwrap_or_default() {
+                    let file = self.dir.join(name);
+                    if !files::is_whole(&*self.disk, &file).map_err(|error| self.error(&error))? {
+                        files.push(file);
+                    }
+                }
                 files.sort();
                 Ok(files)
             }
@@ -147,8 +199,8 @@ impl Store {
             .try_into()
     }
 
-    fn directory(&self) -> tantivy::Result<Box<dyn Directory>> {
-        Ok(Box::new(DiskDirectory::open(Arc::clone(&self.disk), &self.dir)?))
+    fn directory(&self) -> tantivy::Result<DiskDirectory> {
+        Ok(DiskDirectory::open(Arc::clone(&self.disk), &self.dir)?)
     }
 
     fn exists(&self) -> Result<bool, IndexError> {
@@ -175,12 +227,17 @@ impl Store {
     }
 
     /// Removes the files that a crash left and that tantivy does not know of. The writer of `index` writes nothing yet.
-    fn remove_strays(&self, index: &tantivy::Index) -> tantivy::Result<()> {
+    fn remove_strays(&self, index: &tantivy::Index, kept: &Files) -> tantivy::Result<()> {
         // The files first: one that comes into being meanwhile was listed by tantivy before.
         let files = self.disk.list(&self.dir)?;
         let mut known = index.directory().list_managed_files();
         // Should the list be older than the index, it must not cost a segment.
-        known.extend(index.load_metas()?.list_segment_files());
+        let metas = index.load_metas()?;
+        known.extend(metas.list_segment_files());
+        let checkpoint = metas.payload.as_deref().and_then(Checkpoint::parse);
+        known.extend(checkpoint.into_iter().flat_map(|checkpoint| checkpoint.rollups).map(PathBuf::from));
+        // A commit that failed may have taken effect all the same; then those before it are still the ones to go on from.
+        known.extend(kept.names().map(PathBuf::from));
         known.extend([META, MANAGED].map(PathBuf::from));
         for (name, _) in files {
             if !known.contains(Path::new(&name)) {
