@@ -29,18 +29,42 @@ pub struct Snapshot {
 }
 
 /// Lets whoever waits for an answer give it up, from any thread.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+#[derive(Clone, Default)]
+pub struct Stop(Arc<StopState>);
+
+#[derive(Default)]
+struct StopState {
+    given_up: AtomicBool,
+    /// Called by the question again and again, on its thread; it may take its time, and false ends the question.
+    pace: Option<Box<Pace>>,
+}
+
+type Pace = dyn Fn() -> bool + Send + Sync;
 
 impl Stop {
+    /// One whose questions also call `pace`, about each time they have looked at a thousand runs. It may wait, which holds
+    /// them up; when it gives false, they end with [`IndexError::GivenUp`].
+    pub fn with_pace(pace: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(StopState { pace: Some(Box::new(pace)), ..StopState::default() }))
+    }
+
     /// The questions on a snapshot that has this end with [`IndexError::GivenUp`], soon.
     pub fn give_up(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.given_up.store(true, Ordering::Relaxed);
     }
 
     /// Whether they were given up.
     pub fn is_given_up(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Asked by whatever takes long, again and again.
+    ///
+    /// # Errors
+    /// `GivenUp` when nobody waits for the answer any more, or its pace ends it.
+    pub fn go_on(&self) -> Result<(), IndexError> {
+        let ends = self.is_given_up() || self.0.pace.as_ref().is_some_and(|pace| !pace()) || self.is_given_up();
+        if ends { Err(IndexError::GivenUp) } else { Ok(()) }
     }
 }
 
@@ -95,10 +119,7 @@ impl Snapshot {
     /// # Errors
     /// `GivenUp` when nobody waits for the answer any more.
     pub(crate) fn go_on(&self) -> Result<(), IndexError> {
-        match &self.stop {
-            Some(stop) if stop.is_given_up() => Err(IndexError::GivenUp),
-            _ => Ok(()),
-        }
+        self.stop.as_ref().map_or(Ok(()), Stop::go_on)
     }
 
     /// Whether filters can ask for this key of metadata.

@@ -27,13 +27,6 @@ pub(crate) struct CellSums {
     pub(crate) cells: HashMap<CellKey, Cell>,
 }
 
-impl CellSums {
-    /// How many runs.
-    pub(crate) fn runs(&self) -> u64 {
-        self.cells.values().map(Cell::runs).sum()
-    }
-}
-
 /// What is read of a segment. Keys and tallies have the numbers that texts have in the segment.
 pub(crate) struct SegmentCells<'a> {
     columns: &'a Columns,
