@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
 
 use agenttracer_model::Timestamp;
 use agenttracer_model::taxonomy::RunStatus;
@@ -10,11 +11,11 @@ use tantivy::columnar::{Column, StrColumn};
 
 use crate::columns::{Columns, Number, Text};
 use crate::filter::Dimensions;
-use crate::gather::{Aggregate, Numbered, Values, dictionary};
+use crate::gather::{Aggregate, Numbered, UsageValues, Values, dictionary, model_of};
 use crate::rollup::Grain;
 use crate::rollup::plan::{RolledCell, Rolling, Seen};
 use crate::timeline::statuses;
-use crate::{Filter, Histogram, IndexError, RunSummary, Snapshot};
+use crate::{Filter, Histogram, IndexError, ModelUsage, RunSummary, Snapshot};
 
 /// The most agents, or versions, that are told apart.
 const MAX_GROUPS: usize = 20_000;
@@ -43,6 +44,8 @@ pub struct RunGroup {
     pub seen: Option<(Timestamp, Timestamp)>,
     /// Their durations in ms, of those that have one.
     pub durations: Histogram,
+    /// What they used of models, by name; without a name where none was named.
+    pub models: BTreeMap<String, ModelUsage>,
     /// How many versions they have, where they are put together by agent.
     pub versions: u64,
 }
@@ -72,7 +75,9 @@ impl Snapshot {
         self.roll(filter, &mut groups)?;
         let named = groups.names.into_texts().into_iter().zip(groups.groups);
         let named = named.filter(|(_, sums)| sums.group.runs() > 0).map(|(name, sums)| {
-            let Sums { mut group, seen, versions } = sums;
+            let Sums { mut group, seen, versions, models } = sums;
+            let models = models.into_iter().filter(|(_, used)| used.runs > 0);
+            group.models = models.map(|(model, used)| (model.to_string(), used)).collect();
             group.versions = versions.values().filter(|runs| **runs > 0).count() as u64;
             let mut of_group = filter.clone();
             match by {
@@ -101,6 +106,16 @@ struct Sums {
     seen: Seen,
     /// The runs of the versions of an agent, by their hashes.
     versions: HashMap<u64, u64>,
+    models: HashMap<Arc<str>, ModelUsage>,
+}
+
+impl Sums {
+    fn model(&mut self, model: &str) -> &mut ModelUsage {
+        if !self.models.contains_key(model) {
+            self.models.insert(model.into(), ModelUsage::default());
+        }
+        self.models.get_mut(model).expect("it was inserted above")
+    }
 }
 
 impl Groups {
@@ -138,7 +153,15 @@ impl Rolling for Groups {
             GroupBy::Version => rolled.version,
         })?;
         let version = self.hasher.hash_one(rolled.version);
-        let Sums { group, seen, versions } = &mut self.groups[number];
+        let sums = &mut self.groups[number];
+        for (model, used) in cell.usage.iter() {
+            let sum = sums.model(rolled.texts.text(model));
+            match rolled.hidden {
+                true => sum.put(used, u64::wrapping_sub, u128::wrapping_sub),
+                false => sum.put(used, u64::wrapping_add, u128::wrapping_add),
+            }
+        }
+        let Sums { group, seen, versions, .. } = sums;
         rolled.put_all(&mut group.by_status, &cell.by_status);
         rolled.put(&mut group.steps, cell.steps_by_type.iter().sum());
         rolled.put(&mut group.runs_with_retries, cell.runs_with_retries);
@@ -162,8 +185,11 @@ struct SegmentGroups<'a> {
     statuses: Vec<RunStatus>,
     /// Runs by group and the number of the version, where versions are counted.
     versions: HashMap<(u32, u64), u64>,
+    /// What was used by group and the number of the model.
+    models: HashMap<(u32, u32), ModelUsage>,
     duration_ms: &'a Column<u64>,
     buffers: Values,
+    usage: UsageValues,
     /// The groups of the documents of a block.
     block: Vec<u32>,
 }
@@ -181,6 +207,9 @@ impl Aggregate for Groups {
         let number = self.group(name)?;
         if self.by == GroupBy::Agent {
             self.add_version(number, &run.agent_version, 1);
+        }
+        for used in &run.usage {
+            self.groups[number].model(&used.model).add(used.steps.into(), used.amounts);
         }
         let Sums { group, seen, .. } = &mut self.groups[number];
         seen.see(run.started_at.as_micros());
@@ -213,8 +242,10 @@ impl Aggregate for Groups {
             names,
             statuses: statuses(columns)?,
             versions: HashMap::new(),
+            models: HashMap::new(),
             duration_ms: columns.number(Number::DurationMs)?,
             buffers: Values::default(),
+            usage: UsageValues::default(),
             block: Vec::new(),
         })
     }
@@ -242,6 +273,11 @@ impl Aggregate for Groups {
         for (group, ms) in block.iter().zip(buffers.one_each(columns.number(Number::RetryWasteMs)?, docs)) {
             groups[*group as usize].group.retry_waste_ms += u128::from(*ms);
         }
+        let mut row = 0;
+        segment.usage.each(columns, docs, |doc, model, steps, amounts| {
+            row += docs[row..].iter().take_while(|other| **other != doc).count();
+            segment.models.entry((block[row], model)).or_default().add(steps, amounts);
+        })?;
         if self.by == GroupBy::Agent {
             for (group, ord) in block.iter().zip(buffers.one_each(segment.version.ords(), docs)) {
                 *segment.versions.entry((*group, *ord)).or_default() += 1;
@@ -258,6 +294,16 @@ impl Aggregate for Groups {
     }
 
     fn close(&mut self, segment: SegmentGroups<'_>) -> Result<(), IndexError> {
+        let mut of_model: HashMap<u32, Vec<(u32, ModelUsage)>> = HashMap::new();
+        for ((group, ord), used) in segment.models {
+            of_model.entry(ord).or_default().push((group, used));
+        }
+        dictionary(segment.columns.text(Text::Usage)?, |ord, text| {
+            for (group, used) in of_model.get(&(ord as u32)).into_iter().flatten() {
+                self.groups[*group as usize].model(model_of(text)).put(used, u64::wrapping_add, u128::wrapping_add);
+            }
+            Ok(())
+        })?;
         if segment.versions.is_empty() {
             return Ok(());
         }

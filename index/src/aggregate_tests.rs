@@ -10,11 +10,11 @@ use agenttracer_model::{Position, Timestamp};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::question_tests::{Place, a_filter, names_and_times, snapshot, some_runs};
+use crate::question_tests::{BEGIN_S, Place, a_filter, names_and_times, snapshot, some_runs};
 use crate::summary::tests::run;
 use crate::{
-    DecisionCounts, Decisions, Facet, Filter, GroupBy, Histogram, Latency, Occurrences, RunGroup, RunSummary,
-    SignalCounts, Signals, Snapshot, Spread, StepLatency, TimeBucket,
+    DecisionCounts, Decisions, Facet, Filter, GroupBy, Histogram, Latency, ModelUsage, Occurrences, RunGroup,
+    RunSummary, SignalCounts, Signals, Snapshot, Spread, StepLatency, TimeBucket,
 };
 
 fn histogram(numbers: impl IntoIterator<Item = u64>) -> Histogram {
@@ -49,8 +49,22 @@ fn group(runs: &[&RunSummary], by: GroupBy) -> RunGroup {
         retry_waste_ms: runs.iter().map(|run| u128::from(run.timing.retry_waste_ms)).sum(),
         seen: seen(runs),
         durations: histogram(runs.iter().filter_map(|run| run.duration_ms)),
+        models: models(runs),
         versions: if by == GroupBy::Agent { versions.len() as u64 } else { 0 },
     }
+}
+
+fn models(runs: &[&RunSummary]) -> BTreeMap<String, ModelUsage> {
+    let mut models: BTreeMap<String, ModelUsage> = BTreeMap::new();
+    for used in runs.iter().flat_map(|run| &run.usage) {
+        let ModelUsage { runs, steps, amounts } = models.entry(used.model.to_string()).or_default();
+        *runs += 1;
+        *steps += u64::from(used.steps);
+        amounts.input_tokens += u128::from(used.amounts.input_tokens);
+        amounts.output_tokens += u128::from(used.amounts.output_tokens);
+        amounts.cost_nano_usd += u128::from(used.amounts.cost_nano_usd);
+    }
+    models
 }
 
 fn groups_agree(snapshot: &Snapshot, filter: &Filter, runs: &[&RunSummary]) {
@@ -95,8 +109,22 @@ fn facets_agree(snapshot: &Snapshot, filter: &Filter, runs: &[&RunSummary]) {
         ReasonCode, SignalCode, SignalType, Status, StepName, StepType,
     };
     let all = [
-        StepName, AgentId, DecisionType, AgentVersion, Environment, ReasonCode, Status, FailureType, SignalType,
-        FailureCode, StepType, SignalCode, HasRetries, MetadataKey, Metadata("tier".to_owned()), Metadata("model".to_owned()),
+        StepName,
+        AgentId,
+        DecisionType,
+        AgentVersion,
+        Environment,
+        ReasonCode,
+        Status,
+        FailureType,
+        SignalType,
+        FailureCode,
+        StepType,
+        SignalCode,
+        HasRetries,
+        MetadataKey,
+        Metadata("tier".to_owned()),
+        Metadata("model".to_owned()),
     ];
     // All at a time, those that rollups answer, and one that they do not.
     for facets in [&all[..], &[Status, Environment], &[AgentVersion, FailureCode], &[SignalCode], &[]] {
@@ -117,7 +145,7 @@ fn facets_agree(snapshot: &Snapshot, filter: &Filter, runs: &[&RunSummary]) {
 fn timelines_agree(snapshot: &Snapshot, filter: &Filter, runs: &[&RunSummary], width_s: i64, first_s: i64) {
     assert_eq!(snapshot.time_range(filter).unwrap(), seen(runs), "{filter:?}");
     let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-    let many: Vec<_> = (0..40).map(|bucket| at(first_s + bucket * width_s)).collect();
+    let many: Vec<_> = (0..40).map(|bucket| at(BEGIN_S + first_s + bucket * width_s)).collect();
     for edges in [&many[..], &many[..2], &[many[0], many[39]], &many[..1], &[]] {
         for durations in [false, true] {
             let expected = edges.windows(2).map(|edges| {
@@ -261,7 +289,11 @@ fn rollups_answer_names_and_times_and_nothing_else() {
     let rolled = |filter: &Filter| snapshot.rolled_count(filter, 0, 100).unwrap().is_some();
     let at = |n: usize| Some(runs[n].0.started_at);
     assert!(rolled(&Filter::default()));
-    assert!(rolled(&Filter { agent_id: vec!["support".into()], agent_version: vec!["v1".into()], ..Filter::default() }));
+    assert!(rolled(&Filter {
+        agent_id: vec!["support".into()],
+        agent_version: vec!["v1".into()],
+        ..Filter::default()
+    }));
     assert!(rolled(&Filter { environment: vec!["dev".into()], start_time: at(3), ..Filter::default() }));
     for other in [
         Filter { status: vec![RunStatus::Failure], ..Filter::default() },

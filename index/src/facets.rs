@@ -66,7 +66,8 @@ impl Snapshot {
             if facets.is_empty() && (is_rolled || runs.is_some()) {
                 continue;
             }
-            let mut counters = Counters { counters: facets.iter().copied().map(Counter::new).collect(), snapshot: self };
+            let mut counters =
+                Counters { counters: facets.iter().copied().map(Counter::new).collect(), snapshot: self };
             runs = Some(match is_rolled {
                 true => self.roll(filter, &mut counters)?,
                 false => self.gather(filter, &mut counters)?,

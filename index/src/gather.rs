@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use tantivy::DocId;
 use tantivy::columnar::{Cardinality, Column, StrColumn};
 
-use crate::columns::{Columns, unreadable};
+use crate::columns::{Columns, Number, Text, unreadable};
 use crate::matching::Plan;
-use crate::{Filter, IndexError, RunSummary, Snapshot};
+use crate::{Amounts, Filter, IndexError, RunSummary, Snapshot};
 
 /// How many documents are looked at together.
 const BLOCK: usize = 1024;
@@ -136,6 +136,46 @@ impl Values {
         values.resize(self.rows.len(), 0);
         column.values.get_vals(&self.rows, values);
     }
+}
+
+/// What the documents of a block used of models.
+#[derive(Default)]
+pub(crate) struct UsageValues {
+    values: Values,
+    steps: Vec<u64>,
+    amounts: [Vec<u64>; 3],
+}
+
+impl UsageValues {
+    /// Hands each document that used a model to `each`, with the number of the model in the segment, how many steps, and how
+    /// much.
+    pub(crate) fn each(
+        &mut self,
+        columns: &Columns,
+        docs: &[DocId],
+        mut each: impl FnMut(DocId, u32, u64, Amounts<u64>),
+    ) -> Result<(), IndexError> {
+        let models = columns.text(Text::Usage)?;
+        if models.num_terms() == 0 {
+            return Ok(());
+        }
+        let Self { values, steps, amounts: [inputs, outputs, costs] } = self;
+        values.load(models.ords(), docs);
+        values.beside(columns.number(Number::UsageSteps)?, steps);
+        values.beside(columns.number(Number::UsageInputTokens)?, inputs);
+        values.beside(columns.number(Number::UsageOutputTokens)?, outputs);
+        values.beside(columns.number(Number::UsageCost)?, costs);
+        for (at, (doc, model)) in values.last().enumerate() {
+            let amounts = Amounts { input_tokens: inputs[at], output_tokens: outputs[at], cost_nano_usd: costs[at] };
+            each(doc, model as u32, steps[at], amounts);
+        }
+        Ok(())
+    }
+}
+
+/// The model in a value of the column.
+pub(crate) fn model_of(text: &str) -> &str {
+    text.strip_prefix(':').unwrap_or(text)
 }
 
 /// Hands each value of a dictionary to `each`, with its number, until it fails.

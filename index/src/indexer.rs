@@ -9,16 +9,16 @@ use agenttracer_storage::{AppendError, Log};
 use tantivy::indexer::{NoMergePolicy, UserOperation};
 use tantivy::{IndexReader, IndexWriter};
 
-use crate::{Filter, IndexError};
 use crate::checkpoint::Checkpoint;
 use crate::cold::{self, ColdRun};
-use crate::metadata_keys::MetadataKeys;
 use crate::gather::Aggregate;
+use crate::metadata_keys::MetadataKeys;
 use crate::projection::{Frozen, Projection, Wake};
 use crate::rollup::Rollup;
 use crate::rollup::files::{Files, Written};
 use crate::rollup::sums::{CellKey, CellSums};
 use crate::store::{Opened, Store};
+use crate::{Filter, IndexError};
 
 /// Documents that are given to tantivy's thread together: waking it for each would cost more than the document.
 const OPERATIONS: usize = 128;
@@ -210,7 +210,9 @@ impl Indexer {
         }
         let rolled_up = roll_up(frozen, expiring, expired)?;
         let written = match &rolled_up {
-            Some((rollup, changed)) => self.rollup_files.write(rollup, changed).map_err(|error| self.store.error(&error))?,
+            Some((rollup, changed)) => {
+                self.rollup_files.write(rollup, changed).map_err(|error| self.store.error(&error))?
+            }
             None => Written::none(),
         };
         (checkpoint.rollups, checkpoint.rollups_over) = (written.names(), rolled_up.is_none());

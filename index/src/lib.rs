@@ -40,6 +40,7 @@ mod stored;
 mod summarise;
 mod summary;
 mod timeline;
+mod usage;
 mod verify;
 mod walk;
 
@@ -68,5 +69,6 @@ pub use sorted::{Rank, Sort, SortBy, SortedRequest};
 pub use stats::Stats;
 pub use summary::{DecisionSummary, Fact, FailureSummary, RunSummary, SignalSummary, StepSummary, Tenth};
 pub use timeline::TimeBucket;
+pub use usage::{Amounts, ModelUsage, UsageSummary};
 pub use verify::{Check, Checker};
 pub use walk::{ListError, Page, PageRequest};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use agenttracer_model::taxonomy::{FailureType, ReasonCode, RunStatus, SignalCode, StepType};
 use agenttracer_model::timing::Timing;
 use agenttracer_model::{Metadata, Position, Timestamp, Value};
-use proptest::collection::{btree_set, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -26,8 +26,8 @@ use crate::run_ids::RunIdFilter;
 use crate::snapshot::State;
 use crate::summary::tests::{run, step};
 use crate::{
-    Count, DecisionSummary, Fact, FailureSummary, Filter, ListError, Page, PageRequest, RunSummary, SignalSummary,
-    Snapshot, Sort, SortBy, SortedRequest, Stats, StepSummary, Tenth,
+    Amounts, Count, DecisionSummary, Fact, FailureSummary, Filter, ListError, Page, PageRequest, RunSummary,
+    SignalSummary, Snapshot, Sort, SortBy, SortedRequest, Stats, StepSummary, Tenth, UsageSummary,
 };
 
 /// Where a run lies.
@@ -121,11 +121,17 @@ fn older(run: &RunSummary) -> RunSummary {
         decisions: vec![decision(1, "older", 3, 2)],
         signals: vec![SignalSummary { code: SignalCode::from_tag(1).unwrap(), value: true, count: 3 }],
         session_id: Some("s-1".into()),
+        usage: vec![used("older", 1 << 50)],
         parent_run_id: Some(Uuid::from_u128(1)),
         metadata: Metadata(vec![("tier".to_owned(), Value::String("gold".to_owned()))]),
         timing: Timing { idle_ms: 1 << 30, overlap_ms: 7, retry_waste_ms: 7, critical_path_ms: 7 },
         ..run.clone()
     }
+}
+
+fn used(model: &str, number: u64) -> UsageSummary {
+    let amounts = Amounts { input_tokens: number, output_tokens: number / 3, cost_nano_usd: number % 7 };
+    UsageSummary { model: model.into(), steps: number as u32 % 4, amounts }
 }
 
 fn decision(tag: u16, selected: &str, tenth: u64, count: u32) -> DecisionSummary {
@@ -155,11 +161,14 @@ fn a_place() -> impl Strategy<Value = Place> {
     ]
 }
 
+/// When the first runs begin, in seconds.
+pub(crate) const BEGIN_S: i64 = 86_400;
+
 /// A few times, so that many runs share one; some at the edges of hours.
 fn a_time() -> impl Strategy<Value = Timestamp> {
     let seconds = prop_oneof![4 => 0..6_i64, 1 => 0..40_i64, 2 => (0..60_i64).prop_map(|half_hours| half_hours * 1800)];
     let micros = prop_oneof![4 => Just(0_i64), 1 => -1..2_i64];
-    (seconds, micros).prop_map(|(seconds, micros)| Timestamp::from_micros(seconds * 1_000_000 + micros))
+    (seconds, micros).prop_map(|(seconds, micros)| Timestamp::from_micros((BEGIN_S + seconds) * 1_000_000 + micros))
 }
 
 fn a_failure() -> impl Strategy<Value = FailureSummary> {
@@ -219,7 +228,8 @@ fn a_run() -> impl Strategy<Value = RunSummary> {
     let names = (select(&AGENTS), select(&VERSIONS), select(&["dev", "production"]), select(&STATUSES));
     let facts = (a_time(), option::of(0..5_u64), vec(a_failure(), 0..3), some_steps());
     let more = (0..3_u32, some_marks(), some_facts(), option::of(select(&SESSIONS)), option::of(1..3_u128));
-    let last = (option::of(1..4_u64), vec(0..50_u64, 4));
+    let usage = btree_map(select(vec!["", "m-1", "m-2"]), prop_oneof![9 => 0..100_u64, 1 => Just(u64::MAX)], 0..3);
+    let last = (option::of(1..4_u64), vec(0..50_u64, 4), usage);
     (names, facts, more, last).prop_map(|(names, facts, more, last)| RunSummary {
         agent_id: names.0.into(),
         agent_version: names.1.into(),
@@ -235,6 +245,7 @@ fn a_run() -> impl Strategy<Value = RunSummary> {
         signals: more.1.1,
         metadata: more.2.0,
         step_facts: more.2.1,
+        usage: last.2.into_iter().map(|(model, number)| used(model, number)).collect(),
         session_id: more.3.map(Arc::from),
         parent_run_id: more.4.map(Uuid::from_u128),
         failure_cluster: last.0,
@@ -378,7 +389,11 @@ pub(crate) fn a_filter() -> impl Strategy<Value = Filter> {
 pub(crate) fn names_and_times() -> impl Strategy<Value = Filter> {
     let names = (texts(AGENTS), texts(VERSIONS), texts(["dev"]));
     let times = (option::of(a_time()), option::of(a_time()));
-    let is = (any::<bool>(), select(vec![Name::AgentId, Name::AgentVersion, Name::Environment]), select(vec!["a", "v1", "dev"]));
+    let is = (
+        any::<bool>(),
+        select(vec![Name::AgentId, Name::AgentVersion, Name::Environment]),
+        select(vec!["a", "v1", "dev"]),
+    );
     let condition = (is, any::<bool>()).prop_map(|((negated, name, text), begins)| {
         let test = if begins { NameTest::Begins(name, text.to_owned()) } else { NameTest::Is(name, text.to_owned()) };
         Condition { negated, test: Test::Any(vec![test]) }
@@ -524,7 +539,8 @@ fn a_page_past_the_end_is_empty_and_one_too_deep_is_refused() {
     let past = page(&snapshot, &Filter::default(), None, u64::MAX, 5);
     assert_eq!((past.runs.len(), past.more, past.total), (0, false, Count::Exactly(20)));
     // Where more match than one cared to count, depth is what is left to go by.
-    let filter = Filter { agent_id: vec!["support".into(), "other".into()], ..Filter::default() };
+    let agents = vec!["support".into(), "other".into()];
+    let filter = Filter { agent_id: agents, has_retries: Some(false), ..Filter::default() };
     let mut request = PageRequest { after: None, offset: PageRequest::MAX_OFFSET + 1, limit: 5, count_up_to: 3 };
     assert!(matches!(snapshot.list(&filter, &request), Err(ListError::TooDeep { .. })));
     request.offset = PageRequest::MAX_OFFSET;

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use tantivy::Searcher;
 
 use crate::cold::Fields;
-use crate::{Filter, IndexError, Snapshot};
+use crate::{Filter, IndexError, ModelUsage, Snapshot};
 use cell::Cell;
 use sums::{CellKey, CellSums};
 use texts::Texts;
@@ -224,7 +224,7 @@ impl Rollup {
                 environment: number(key.environment),
                 hour: key.hour,
             };
-            (key, cell.clone().with_failures(number).with_codes(number))
+            (key, cell.clone().renumbered(number))
         });
         cells.collect()
     }
@@ -278,7 +278,7 @@ impl Rollup {
                 let sums = |cell: &Cell| Cell { first: Default::default(), last: Default::default(), ..cell.clone() };
                 key == other_key
                     && sums(ours) == sums(others)
-                    && (&cell.1, &cell.2) == (&other.1, &other.2)
+                    && (&cell.1, &cell.2, &cell.3) == (&other.1, &other.2, &other.3)
                     && bounds(ours.first, others.first, ours.first.micros < others.first.micros)
                     && bounds(ours.last, others.last, ours.last.micros > others.last.micros)
             })
@@ -292,11 +292,14 @@ impl Rollup {
             let texts = |tally: cell::Tally| tally.iter().map(|(number, count)| (text(number), count)).collect();
             let failures = texts(std::mem::take(&mut cell.failures));
             let codes = texts(std::mem::take(&mut cell.runs_by_code));
-            Some(((text(key.agent), text(key.version), text(key.environment), key.hour), (cell, failures, codes)))
+            let usage = std::mem::take(&mut cell.usage);
+            let usage = usage.iter().map(|(model, used)| (text(model), *used)).collect();
+            let names = (text(key.agent), text(key.version), text(key.environment), key.hour);
+            Some((names, (cell, failures, codes, usage)))
         });
         cells.collect()
     }
 }
 
-/// A cell without texts, and the failures and codes that it counts.
-type PlainCell<'a> = (Cell, BTreeMap<&'a str, u64>, BTreeMap<&'a str, u64>);
+/// A cell without texts, and the failures, codes and models that it counts.
+type PlainCell<'a> = (Cell, BTreeMap<&'a str, u64>, BTreeMap<&'a str, u64>, BTreeMap<&'a str, ModelUsage>);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use agenttracer_model::Position;
 use agenttracer_storage::disk::Disk;
 use tantivy::directory::error::OpenReadError;
-use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::error::DataCorruption;
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyError};
 use uuid::Uuid;
 
@@ -103,7 +103,7 @@ impl Store {
         fields: &Fields,
     ) -> tantivy::Result<(Files, Option<Rollup>)> {
         if checkpoint.rollups_over {
-            return Ok((Files::none(directory), None));
+            return Ok((Files::anew(directory, &[]), None));
         }
         let reason = if checkpoint.rollups.is_empty() {
             "no commit names them".to_owned()
@@ -120,7 +120,7 @@ impl Store {
             IndexError::Document(what) => TantivyError::DataCorruption(DataCorruption::comment_only(what)),
             error => TantivyError::SystemError(error.to_string()),
         })?;
-        Ok((Files::none(directory), rollup))
+        Ok((Files::anew(directory, &checkpoint.rollups), rollup))
     }
 
     /// Removes whatever is there and makes an empty index.
@@ -131,7 +131,7 @@ impl Store {
             let directory = self.directory()?;
             let index = tantivy::Index::create(directory.clone(), schema.clone(), cold::settings())?;
             let reader = self.reader(&index, options)?;
-            let (rollup, rollup_files) = (Some(Rollup::default()), Files::none(directory));
+            let (rollup, rollup_files) = (Some(Rollup::default()), Files::anew(directory, &[]));
             let (next, keys) = (Position::ZERO, MetadataKeys::default());
             Ok(Opened { index, reader, fields, next, keys, rollup, rollup_files })
         };

@@ -1,8 +1,8 @@
 //! Who may use the processors, and for how long.
 //!
-//! Every query begins in the short lane, in which few run at a time and most end within a millisecond. One that is still at
-//! work after a while gives its turn there to the next and goes on in the wide lane, when there is room in it. So however many wide
-//! queries are asked, short ones find a turn, and one processor is left to ingest. Nobody has to guess what a query costs.
+//! Every query begins in the short lane, in which few run at a time and most end soon. One that is still at work after a while
+//! gives its turn there to the next and goes on in the wide lane, when there is room in it. So however many wide queries are
+//! asked, short ones find a turn, and ingest finds a processor. Nobody has to guess what a query costs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

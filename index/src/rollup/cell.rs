@@ -4,7 +4,7 @@ use agenttracer_model::taxonomy::RunStatus;
 use bincode::{Decode, Encode};
 
 use crate::histogram::{self, Histogram};
-use crate::RunSummary;
+use crate::{Amounts, ModelUsage, RunSummary};
 
 /// Sums over some runs that have ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -26,6 +26,8 @@ pub(crate) struct Cell {
     pub(crate) failures: Tally,
     /// Runs with a failure of the code.
     pub(crate) runs_by_code: Tally,
+    /// By model.
+    pub(crate) usage: Usage,
     /// Durations in ms by the buckets of [`Histogram`].
     pub(crate) durations: Tally,
     /// When the first of them began.
@@ -33,6 +35,10 @@ pub(crate) struct Cell {
     /// When the last of them began.
     pub(crate) last: Bound,
 }
+
+/// What was used of models, ascending by the number of the model. None was used by no run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Usage(Vec<(u32, ModelUsage)>);
 
 /// A time that no run of a cell lies beyond.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -97,6 +103,7 @@ impl Cell {
         self.failures.put(&other.failures, small);
         self.runs_by_code.put(&other.runs_by_code, small);
         self.durations.put(&other.durations, small);
+        self.usage.put(&other.usage, small, large);
     }
 
     /// The same with other numbers for the texts of its failures.
@@ -109,14 +116,27 @@ impl Cell {
         Self { runs_by_code: self.runs_by_code.renumbered(number), ..self }
     }
 
+    /// The same with other numbers for the texts of its models.
+    pub(crate) fn with_models(self, mut number: impl FnMut(u32) -> u32) -> Self {
+        let mut usage: Vec<_> = self.usage.iter().map(|(model, used)| (number(model), *used)).collect();
+        usage.sort_unstable_by_key(|(model, _)| *model);
+        Self { usage: Usage(usage), ..self }
+    }
+
+    /// The same with other numbers for all texts.
+    pub(crate) fn renumbered(self, mut number: impl FnMut(u32) -> u32) -> Self {
+        self.with_failures(&mut number).with_codes(&mut number).with_models(number)
+    }
+
     /// The greatest number of a text that it counts.
     pub(crate) fn largest_text(&self) -> Option<u32> {
-        self.failures.iter().chain(self.runs_by_code.iter()).map(|(text, _)| text).max()
+        let tallies = self.failures.iter().chain(self.runs_by_code.iter()).map(|(text, _)| text);
+        tallies.chain(self.usage.iter().map(|(model, _)| model)).max()
     }
 
     /// How many texts it counts: what bounds the size of a cell.
     pub(crate) fn texts(&self) -> usize {
-        self.failures.0.len() + self.runs_by_code.0.len()
+        self.failures.0.len() + self.runs_by_code.0.len() + self.usage.0.len()
     }
 }
 
@@ -202,6 +222,35 @@ impl Tally {
             }
         }
         self.0.shrink_to_fit();
+    }
+}
+
+impl Usage {
+    /// Adds what one run used of a model.
+    pub(crate) fn add(&mut self, model: u32, steps: u64, amounts: Amounts<u64>) {
+        let at = self.0.binary_search_by_key(&model, |(model, _)| *model).unwrap_or_else(|at| {
+            self.0.insert(at, (model, ModelUsage::default()));
+            at
+        });
+        self.0[at].1.add(steps, amounts);
+    }
+
+    /// The models and what was used of each.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &ModelUsage)> {
+        self.0.iter().map(|(model, used)| (*model, used))
+    }
+
+    fn put(&mut self, other: &Self, small: fn(u64, u64) -> u64, large: fn(u128, u128) -> u128) {
+        for (model, used) in &other.0 {
+            let at = self.0.binary_search_by_key(model, |(model, _)| *model).unwrap_or_else(|at| {
+                self.0.insert(at, (*model, ModelUsage::default()));
+                at
+            });
+            self.0[at].1.put(used, small, large);
+            if self.0[at].1.runs == 0 {
+                self.0.remove(at);
+            }
+        }
     }
 }
 

@@ -83,9 +83,9 @@ impl Written {
 }
 
 impl Files {
-    /// None yet: the next file holds all cells.
-    pub(crate) fn none(directory: DiskDirectory) -> Self {
-        Self { directory, files: Vec::new(), next: 0, left: Vec::new() }
+    /// None that can be used: the next file holds all cells. Those of the last commit stay until then.
+    pub(crate) fn anew(directory: DiskDirectory, last: &[String]) -> Self {
+        Self { directory, files: Vec::new(), next: behind(last), left: last.to_vec() }
     }
 
     /// Reads the files that a commit names. `Err` says why the table must be made anew.
@@ -123,7 +123,7 @@ impl Files {
                 match stored.cell {
                     Some(cell) if cell.largest_text().is_none_or(|text| number(text).is_some()) => {
                         let number = |text: u32| numbers[text as usize];
-                        sums.cells.insert(key, cell.with_failures(number).with_codes(number));
+                        sums.cells.insert(key, cell.renumbered(number));
                     }
                     Some(_) => return Ok(Err(format!("{name}: a cell counts a text that is not there"))),
                     None => drop(sums.cells.remove(&key)),
@@ -132,8 +132,7 @@ impl Files {
             keys.sort_unstable();
             files.push((name.clone(), keys.into()));
         }
-        let next = names.iter().filter_map(|name| number_of(name)).max().map_or(0, |last| last + 1);
-        Ok(Ok((Self { directory, files, next, left: Vec::new() }, Rollup::of(sums))))
+        Ok(Ok((Self { directory, files, next: behind(names), left: Vec::new() }, Rollup::of(sums))))
     }
 
     /// Writes the cells that `changed`, and others that go into one file with them. Only [`committed`](Self::committed)
@@ -180,6 +179,11 @@ impl Files {
     }
 }
 
+/// A number that none of these files has.
+fn behind(names: &[String]) -> u64 {
+    names.iter().filter_map(|name| number_of(name)).max().map_or(0, |last| last.saturating_add(1))
+}
+
 fn number_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(ENDING).filter(|digits| digits.len() == 16)?;
     u64::from_str_radix(digits, 16).ok()
@@ -218,7 +222,7 @@ fn encode(rollup: &Rollup, keys: &[CellKey]) -> Vec<u8> {
         version: number(key.version),
         environment: number(key.environment),
         hour: key.hour,
-        cell: rollup.cell(*key).map(|cell| cell.clone().with_failures(&mut number).with_codes(&mut number)),
+        cell: rollup.cell(*key).map(|cell| cell.clone().renumbered(&mut number)),
     });
     let cells = cells.collect();
     let mut bytes = vec![0; HEADER_LEN];

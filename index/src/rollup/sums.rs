@@ -7,7 +7,7 @@ use tantivy::columnar::{Column, StrColumn};
 use super::cell::{Cell, hour_of};
 use super::texts::Texts;
 use crate::columns::{Columns, Number, Text};
-use crate::gather::{Aggregate, Values, dictionary};
+use crate::gather::{Aggregate, UsageValues, Values, dictionary, model_of};
 use crate::timeline::statuses;
 use crate::{IndexError, RunSummary};
 
@@ -42,6 +42,7 @@ pub(crate) struct SegmentCells<'a> {
     of_block: Vec<(CellKey, Cell)>,
     keys: Vec<CellKey>,
     buffers: Values,
+    usage: UsageValues,
 }
 
 impl Aggregate for CellSums {
@@ -70,6 +71,9 @@ impl Aggregate for CellSums {
         cell.retry_waste_ms += u128::from(run.timing.retry_waste_ms);
         if let Some(ms) = run.duration_ms {
             cell.durations.add_duration(ms);
+        }
+        for used in &run.usage {
+            cell.usage.add(texts.number(&used.model), used.steps.into(), used.amounts);
         }
         for (at, failure) in run.failures.iter().enumerate() {
             let text = format!("{}/{}", failure.failure_type.as_str(), failure.failure_code);
@@ -113,6 +117,7 @@ impl Aggregate for CellSums {
             of_block: Vec::new(),
             keys: Vec::new(),
             buffers: Values::default(),
+            usage: UsageValues::default(),
         })
     }
 
@@ -145,10 +150,17 @@ impl Aggregate for CellSums {
                 of_block[*at].1.durations.add_duration(ms);
             }
         }
-        // The failures of a document stand together.
+        // What a document has several of stands together, and documents come in order.
+        let mut row = 0;
+        let mut row_of = |doc: DocId| {
+            row += docs[row..].iter().take_while(|other| **other != doc).count();
+            row
+        };
+        segment.usage.each(columns, docs, |doc, model, steps, amounts| {
+            of_block[block[row_of(doc)]].1.usage.add(model, steps, amounts);
+        })?;
         buffers.load(columns.text(Text::Failure)?.ords(), docs);
-        let (mut row, mut met): (usize, Vec<(FailureType, u32)>) = (0, Vec::new());
-        let mut of_doc = None;
+        let (mut row, mut of_doc, mut met): (usize, _, Vec<(FailureType, u32)>) = (0, None, Vec::new());
         for (doc, ord) in buffers.last() {
             if of_doc.replace(doc) != Some(doc) {
                 met.clear();
@@ -187,6 +199,11 @@ impl Aggregate for CellSums {
             failures.push(self.texts.number(text));
             Ok(())
         })?;
+        let mut models = Vec::new();
+        dictionary(segment.columns.text(Text::Usage)?, |_, text| {
+            models.push(self.texts.number(model_of(text)));
+            Ok(())
+        })?;
         let codes: Vec<_> =
             (0..segment.codes.len() as u32).map(|code| self.texts.number(segment.codes.text(code))).collect();
         let [agents, versions, environments] = numbers;
@@ -198,6 +215,7 @@ impl Aggregate for CellSums {
                 hour: key.hour,
             };
             let cell = cell.with_failures(|ord| failures[ord as usize]).with_codes(|code| codes[code as usize]);
+            let cell = cell.with_models(|ord| models[ord as usize]);
             self.cells.entry(key).or_default().change(None, Some(&cell));
         }
         Ok(())
