@@ -210,7 +210,7 @@ impl Indexer {
         }
         let rolled_up = roll_up(frozen, expiring, expired)?;
         let written = match &rolled_up {
-            Some((rollup, changed)) => {
+            Some(RolledUp { rollup, changed }) => {
                 self.rollup_files.write(rollup, changed).map_err(|error| self.store.error(&error))?
             }
             None => Written::none(),
@@ -230,7 +230,7 @@ impl Indexer {
             })
             .map_err(|error| self.store.error(&error))?;
         self.rollup_files.committed(written);
-        self.projection.rolls_up(rolled_up.map(|(rollup, _)| rollup));
+        self.projection.rolls_up(rolled_up.map(|rolled_up| rolled_up.rollup));
         self.projection.install(self.reader.searcher(), true)?;
         self.projection.lock().expired = expiring;
         self.projection.done.notify_all();
@@ -263,13 +263,15 @@ impl Indexer {
     }
 }
 
+/// What the index adds up to with a commit, and the cells that change with it.
+struct RolledUp {
+    rollup: Arc<Rollup>,
+    changed: Vec<CellKey>,
+}
+
 /// What the index adds up to with a commit, and the cells that change: without the documents that it deletes, which are the
 /// masked ones and those of runs that expire, and with the frozen runs. `None` when there are too many cells.
-fn roll_up(
-    frozen: &Frozen,
-    expiring: Position,
-    expired: Position,
-) -> Result<Option<(Arc<Rollup>, Vec<CellKey>)>, IndexError> {
+fn roll_up(frozen: &Frozen, expiring: Position, expired: Position) -> Result<Option<RolledUp>, IndexError> {
     let before = &frozen.before;
     let Some(rollup) = before.rollup() else { return Ok(None) };
     let (mut gone, mut come) = (CellSums::default(), CellSums::default());
@@ -282,7 +284,7 @@ fn roll_up(
             come.add(&entry.run)?;
         }
     }
-    Ok(rollup.changed(&gone, &come).map(|(rollup, changed)| (Arc::new(rollup), changed)))
+    Ok(rollup.changed(&gone, &come).map(|(rollup, changed)| RolledUp { rollup: Arc::new(rollup), changed }))
 }
 
 /// Gives the frozen runs to the writer, but for those that begin below `expiring`, which go. When `again`, a failed commit may

@@ -21,7 +21,7 @@ async fn ask(world: &World, path: &str) -> Value {
 /// How many runs have each value, the most frequent first.
 fn counted<'r>(runs: &[&'r RunView], values: impl Fn(&'r RunView) -> BTreeSet<String>) -> Value {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for value in runs.iter().flat_map(|run| values(run)) {
+    for value in runs.iter().copied().flat_map(&values) {
         *counts.entry(value).or_default() += 1;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
