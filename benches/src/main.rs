@@ -11,6 +11,7 @@ mod load;
 mod process;
 mod query;
 mod report;
+mod wide;
 mod workload;
 
 use std::path::PathBuf;
@@ -59,6 +60,18 @@ enum Question {
         #[arg(long, default_value_t = 1000)]
         times: usize,
     },
+    /// Milliseconds of acknowledgements and short questions, without and beside clients who ask wide ones.
+    Wide {
+        /// Runs to store first.
+        #[arg(long, default_value_t = 1_000_000)]
+        runs: u64,
+        /// Clients who ask wide questions.
+        #[arg(long, default_value_t = 8)]
+        clients: usize,
+        /// Seconds, without and with them.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+    },
     /// Bytes a run after compaction, its speed, and what requests notice of it.
     Compact {
         /// Runs to store first.
@@ -88,6 +101,9 @@ fn main() -> anyhow::Result<()> {
             }
             Question::Append { seconds } => append::run(&arguments.dir, seconds),
             Question::Query { runs, times } => query::run(&arguments.binary, &arguments.dir, runs, times).await,
+            Question::Wide { runs, clients, seconds } => {
+                wide::run(&arguments.binary, &arguments.dir, runs, clients, seconds).await
+            }
             Question::Compact { runs, seconds } => compact::run(&arguments.binary, &arguments.dir, runs, seconds).await,
             Question::Bare { path, index } => bare::serve(&path, index).await,
         }

@@ -26,13 +26,26 @@ pub(crate) struct Checkpoint {
     pub(crate) keys_full: bool,
     /// How much of `index/erasures` counts.
     pub(crate) noted: Noted,
+    /// The rollup files, oldest first.
+    pub(crate) rollups: Vec<String>,
+    /// Whether there were too many cells for rollups.
+    pub(crate) rollups_over: bool,
 }
 
 impl Checkpoint {
     /// This program's checkpoint at `next` of the log `log`.
     pub(crate) fn at(log: Uuid, next: Position, keys: &MetadataKeys, noted: Noted) -> Self {
         let keys_over = keys.over().map(str::to_owned).collect();
-        Self { version: SCHEMA_VERSION, log, next, keys_over, keys_full: keys.is_full(), noted }
+        Self {
+            version: SCHEMA_VERSION,
+            log,
+            next,
+            keys_over,
+            keys_full: keys.is_full(),
+            noted,
+            rollups: Vec::new(),
+            rollups_over: false,
+        }
     }
 
     /// What the checkpoint says of metadata keys.
@@ -58,6 +71,8 @@ impl Checkpoint {
             keys_over: words("key_over=").filter_map(unescape).collect(),
             keys_full: word("keys_full=") == Some("1"),
             noted,
+            rollups: words("rollup=").map(str::to_owned).collect(),
+            rollups_over: word("rollups_over=") == Some("1"),
         })
     }
 }
@@ -71,6 +86,10 @@ impl fmt::Display for Checkpoint {
         if self.keys_full {
             f.write_str(" keys_full=1")?;
         }
+        if self.rollups_over {
+            f.write_str(" rollups_over=1")?;
+        }
+        self.rollups.iter().try_for_each(|name| write!(f, " rollup={name}"))?;
         self.keys_over.iter().try_for_each(|key| write!(f, " key_over={}", escape(key)))
     }
 }
@@ -112,7 +131,9 @@ mod tests {
         let log = Uuid::from_u128(7);
         let keys = MetadataKeys::of_checkpoint(["request".to_owned(), "späte 5%\u{1}key".to_owned()], true);
         for noted in [Noted::default(), Noted { count: 3, crc: 0xab }] {
-            let checkpoint = Checkpoint::at(log, Position::new(42), &keys, noted);
+            let mut checkpoint = Checkpoint::at(log, Position::new(42), &keys, noted);
+            assert_eq!(Checkpoint::parse(&checkpoint.to_string()).as_ref(), Some(&checkpoint));
+            (checkpoint.rollups, checkpoint.rollups_over) = (vec!["1.rollup".to_owned(), "2.rollup".to_owned()], true);
             assert_eq!(checkpoint.metadata_keys(), keys);
             assert_eq!(Checkpoint::parse(&checkpoint.to_string()).as_ref(), Some(&checkpoint));
         }

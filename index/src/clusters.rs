@@ -218,7 +218,10 @@ impl Aggregate for Gathered {
 
     fn close(&mut self, segment: SegmentClusters<'_>) -> Result<(), IndexError> {
         let mut names = Vec::with_capacity(segment.version.num_terms());
-        dictionary(segment.version, |_, text| names.push(text.to_owned()))?;
+        dictionary(segment.version, |_, text| {
+            names.push(text.to_owned());
+            Ok(())
+        })?;
         for ((id, ord), runs) in segment.versions {
             self.add_version(id, &names[ord as usize], runs)?;
         }

@@ -27,7 +27,7 @@ use crate::walk::run_key;
 use crate::{Fact, IndexError, RunSummary, stored};
 
 /// The version of everything that is derived and kept in `index/`. Another one on disk means a rebuild.
-pub(crate) const SCHEMA_VERSION: u32 = 4;
+pub(crate) const SCHEMA_VERSION: u32 = 5;
 
 /// The status of a live run whose start has not come. No wire name of a status is this, so no filter finds it.
 pub const UNSTARTED: &str = "unstarted";
@@ -80,6 +80,16 @@ pub struct Fields {
     pub decision: Field,
     /// u64, fast: of each value of `decision`, in which tenth the confidence lies.
     pub confidence: Field,
+    /// Text `:model`, fast: the models that were used, without a name where none was named.
+    pub usage: Field,
+    /// u64, fast: of each value of `usage`, how many steps.
+    pub usage_steps: Field,
+    /// u64, fast: of each value of `usage`.
+    pub usage_input_tokens: Field,
+    /// u64, fast: of each value of `usage`.
+    pub usage_output_tokens: Field,
+    /// u64, fast: of each value of `usage`, billionths of a dollar.
+    pub usage_cost: Field,
     /// i64, fast: microseconds since the epoch. The index is sorted by it, descending.
     pub started_at: Field,
     /// u64, fast; absent when the run has no `ended_at`.
@@ -164,6 +174,11 @@ pub fn schema() -> (Schema, Fields) {
         step_times: number(&mut schema, "step_times"),
         decision: fast(&mut schema, "decision"),
         confidence: number(&mut schema, "confidence"),
+        usage: fast(&mut schema, "usage"),
+        usage_steps: number(&mut schema, "usage_steps"),
+        usage_input_tokens: number(&mut schema, "usage_input_tokens"),
+        usage_output_tokens: number(&mut schema, "usage_output_tokens"),
+        usage_cost: number(&mut schema, "usage_cost"),
         started_at: schema.add_i64_field("started_at", NumericOptions::default().set_fast()),
         duration_ms: number(&mut schema, "duration_ms"),
         position: number(&mut schema, "position"),
@@ -251,6 +266,7 @@ struct Texts {
     /// With how many there are.
     signals: Vec<(String, u32)>,
     facts: Vec<String>,
+    models: Vec<String>,
 }
 
 impl ColdRun {
@@ -291,6 +307,7 @@ impl Texts {
             },
             signals: run.signals.iter().map(|s| (signal_text(s.code, s.value), s.count)).collect(),
             facts,
+            models: run.usage.iter().map(|used| format!(":{}", used.model)).collect(),
         }
     }
 }
@@ -347,6 +364,11 @@ impl Document for ColdRun {
         for (_, tenth, count) in &texts.decisions {
             cells.extend(std::iter::repeat_n(number(fields.confidence, *tenth), *count as usize));
         }
+        cells.extend(texts.models.iter().map(|text| (fields.usage, Cell::Str(text))));
+        cells.extend(run.usage.iter().map(|used| number(fields.usage_steps, used.steps.into())));
+        cells.extend(run.usage.iter().map(|used| number(fields.usage_input_tokens, used.amounts.input_tokens)));
+        cells.extend(run.usage.iter().map(|used| number(fields.usage_output_tokens, used.amounts.output_tokens)));
+        cells.extend(run.usage.iter().map(|used| number(fields.usage_cost, used.amounts.cost_nano_usd)));
         cells.push((fields.started_at, Cell::I64(run.started_at.as_micros())));
         cells.extend(run.duration_ms.map(|ms| number(fields.duration_ms, ms)));
         cells.push(number(fields.position, run.position().get()));

@@ -47,6 +47,11 @@ pub(crate) enum Number {
     StepTimes,
     /// Of each value of [`Text::Decision`].
     Confidence,
+    /// Of each value of [`Text::Usage`], as the next three.
+    UsageSteps,
+    UsageInputTokens,
+    UsageOutputTokens,
+    UsageCost,
 }
 
 /// A fast field of texts.
@@ -66,10 +71,12 @@ pub(crate) enum Text {
     Signal,
     /// `key NUL value`.
     Fact,
+    /// `:model`, for each model that was used.
+    Usage,
 }
 
 impl Text {
-    const COUNT: usize = 9;
+    const COUNT: usize = 10;
 
     const fn name(self) -> &'static str {
         match self {
@@ -82,12 +89,13 @@ impl Text {
             Self::Decision => "decision",
             Self::Signal => "signal",
             Self::Fact => "fact",
+            Self::Usage => "usage",
         }
     }
 }
 
 impl Number {
-    const COUNT: usize = 19;
+    const COUNT: usize = 23;
 
     /// Steps by type, in the order of `StepType::ALL`.
     pub(crate) const STEPS_BY_TYPE: [Self; 5] =
@@ -114,6 +122,10 @@ impl Number {
             Self::StepMs => "step_ms",
             Self::StepTimes => "step_times",
             Self::Confidence => "confidence",
+            Self::UsageSteps => "usage_steps",
+            Self::UsageInputTokens => "usage_input_tokens",
+            Self::UsageOutputTokens => "usage_output_tokens",
+            Self::UsageCost => "usage_cost",
         }
     }
 }

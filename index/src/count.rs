@@ -22,8 +22,11 @@ impl Snapshot {
         if filter.is_hopeless() {
             return Ok(Count::Exactly(0));
         }
-        let hot = self.hot().filter(|run| filter.matches(run)).count() as u64;
-        Plan::new(self, filter)?.count(hot, limit)
+        let hot = self.matching_hot(filter)?.len() as u64;
+        match self.rolled_count(filter, hot, limit)? {
+            Some(count) => Ok(count),
+            None => Plan::new(self, filter)?.count(hot, limit),
+        }
     }
 }
 

@@ -111,6 +111,26 @@ impl DiskDirectory {
         Ok(())
     }
 
+    /// Writes a new file that is none of tantivy's. Its bytes are durable when this returns, and its name with the next
+    /// file that tantivy commits.
+    ///
+    /// # Errors
+    /// What the disk says; a part of the file may be there then.
+    pub(crate) fn write_new(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
+        let opened = self.0.disk.create(&self.path(file))?;
+        self.0.has_new_names.store(true, Ordering::SeqCst);
+        opened.write_all_at(bytes, 0)?;
+        opened.sync_data()
+    }
+
+    /// Removes such a file.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(crate) fn remove(&self, file: &Path) -> io::Result<()> {
+        self.0.disk.remove(&self.path(file))
+    }
+
     /// Makes new names durable. Those that were removed need not be: a file that is back after a crash is a stray.
     fn sync_names(&self) -> io::Result<()> {
         let new = &self.0.has_new_names;

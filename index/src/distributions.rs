@@ -157,6 +157,7 @@ impl Aggregate for DecisionSums {
                 .zip(parts.next())
                 .and_then(|(decision_type, code)| ReasonCode::parse(decision_type, code));
             choices.extend(reason.zip(parts.next().map(str::to_owned)));
+            Ok(())
         })?;
         if choices.len() != column.num_terms() {
             return Err(IndexError::Document("a decision of no known type".to_owned()));
@@ -277,6 +278,7 @@ impl Aggregate for SignalSums {
                 let code = SignalType::parse(signal_type).and_then(|signal_type| SignalCode::parse(signal_type, code));
                 signals.extend(code.zip(value.parse().ok()));
             }
+            Ok(())
         })?;
         if signals.len() != column.num_terms() {
             return Err(IndexError::Document("a signal of no known type".to_owned()));

@@ -1,6 +1,6 @@
 //! Which runs a question is about.
 
-use std::ops::RangeInclusive;
+use std::ops::{BitOr, RangeInclusive};
 
 use agenttracer_model::taxonomy::{FailureType, ReasonCode, RunStatus, SignalCode, StepType};
 use agenttracer_model::{Position, Timestamp};
@@ -186,6 +186,73 @@ impl Filter {
         ended
     }
 
+    /// Which of agent, version and environment it asks for; `None` when it asks for anything but these and times, or for
+    /// times that are no range.
+    pub(crate) fn dimensions(&self) -> Option<Dimensions> {
+        let Self {
+            agent_id,
+            agent_version,
+            environment,
+            status,
+            live,
+            start_time: _,
+            end_time: _,
+            not_started,
+            failure_type,
+            failure_code,
+            failure_cluster,
+            step_type,
+            step_name,
+            reason,
+            signal,
+            session_id,
+            parent_run_id,
+            metadata,
+            has_retries,
+            min_duration_ms,
+            max_duration_ms,
+            conditions,
+            before_position,
+            nothing,
+        } = self;
+        let asks_for_more = !status.is_empty()
+            || *live
+            || !not_started.is_empty()
+            || !failure_type.is_empty()
+            || !failure_code.is_empty()
+            || !failure_cluster.is_empty()
+            || !step_type.is_empty()
+            || !step_name.is_empty()
+            || !reason.is_empty()
+            || !signal.is_empty()
+            || !session_id.is_empty()
+            || !parent_run_id.is_empty()
+            || !metadata.is_empty()
+            || has_retries.is_some()
+            || min_duration_ms.is_some()
+            || max_duration_ms.is_some()
+            || before_position.is_some()
+            || *nothing;
+        if asks_for_more {
+            return None;
+        }
+        let lists = Dimensions {
+            agent: !agent_id.is_empty(),
+            version: !agent_version.is_empty(),
+            environment: !environment.is_empty(),
+        };
+        conditions.iter().try_fold(lists, |dimensions, condition| Some(dimensions | condition.dimensions()?))
+    }
+
+    /// Whether runs of this agent, version and environment meet it, when it asks for [`dimensions`](Self::dimensions) only.
+    pub(crate) fn asks_for_names(&self, names: [&str; 3]) -> bool {
+        let [agent, version, environment] = names;
+        any(&self.agent_id, |asked| asked == agent)
+            && any(&self.agent_version, |asked| asked == version)
+            && any(&self.environment, |asked| asked == environment)
+            && self.conditions.iter().all(|condition| condition.asks_for_names(names))
+    }
+
     /// The metadata keys that are asked for.
     pub(crate) fn metadata_keys(&self) -> impl Iterator<Item = &str> {
         let of_line = self.conditions.iter().flat_map(|condition| match &condition.test {
@@ -224,7 +291,59 @@ impl Filter {
     }
 }
 
+/// The names by which rollups tell runs apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dimensions {
+    pub(crate) agent: bool,
+    pub(crate) version: bool,
+    pub(crate) environment: bool,
+}
+
+impl BitOr for Dimensions {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self {
+            agent: self.agent || other.agent,
+            version: self.version || other.version,
+            environment: self.environment || other.environment,
+        }
+    }
+}
+
 impl Condition {
+    /// As [`Filter::dimensions`].
+    fn dimensions(&self) -> Option<Dimensions> {
+        let Test::Any(tests) = &self.test else { return None };
+        tests.iter().try_fold(Dimensions::default(), |dimensions, test| {
+            let (NameTest::Is(name, _) | NameTest::Begins(name, _)) = test else { return None };
+            let none = Dimensions::default();
+            let of_test = match name {
+                Name::AgentId => Dimensions { agent: true, ..none },
+                Name::AgentVersion => Dimensions { version: true, ..none },
+                Name::Environment => Dimensions { environment: true, ..none },
+                _ => return None,
+            };
+            Some(dimensions | of_test)
+        })
+    }
+
+    /// As [`Filter::asks_for_names`].
+    fn asks_for_names(&self, [agent, version, environment]: [&str; 3]) -> bool {
+        let Test::Any(tests) = &self.test else { return false };
+        let name_of = |name: &Name| match name {
+            Name::AgentId => agent,
+            Name::AgentVersion => version,
+            _ => environment,
+        };
+        let passes = tests.iter().any(|test| match test {
+            NameTest::Is(name, text) => name_of(name) == text,
+            NameTest::Begins(name, text) => name_of(name).starts_with(text.as_str()),
+            _ => false,
+        });
+        passes != self.negated
+    }
+
     fn matches(&self, run: &RunSummary) -> bool {
         let passes = match &self.test {
             Test::Any(tests) => tests.iter().any(|test| test.passes(run)),

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use tantivy::DocId;
 use tantivy::columnar::{Cardinality, Column, StrColumn};
 
-use crate::columns::{Columns, unreadable};
+use crate::columns::{Columns, Number, Text, unreadable};
 use crate::matching::Plan;
-use crate::{Filter, IndexError, RunSummary, Snapshot};
+use crate::{Amounts, Filter, IndexError, RunSummary, Snapshot};
 
 /// How many documents are looked at together.
 const BLOCK: usize = 1024;
@@ -32,18 +32,39 @@ impl Snapshot {
     pub(crate) fn gather(&self, filter: &Filter, aggregate: &mut impl Aggregate) -> Result<u64, IndexError> {
         let filter = &filter.ended();
         self.check(filter)?;
-        let mut runs = 0;
         if filter.is_hopeless() {
-            return Ok(runs);
+            return Ok(0);
         }
-        for (run, index) in self.hot().filter(|run| filter.matches(run)).zip(1_u64..) {
+        Ok(self.gather_hot(filter, aggregate)? + self.gather_cold(filter, aggregate)?)
+    }
+
+    /// The hot ones of them; `filter` is of ended runs.
+    pub(crate) fn gather_hot(&self, filter: &Filter, aggregate: &mut impl Aggregate) -> Result<u64, IndexError> {
+        let mut runs = 0;
+        for (run, index) in self.hot().zip(1_u64..) {
             if index % BLOCK as u64 == 0 {
                 self.go_on()?;
             }
-            aggregate.add(run)?;
-            runs += 1;
+            if filter.matches(run) {
+                aggregate.add(run)?;
+                runs += 1;
+            }
         }
-        let plan = Plan::new(self, filter)?;
+        Ok(runs)
+    }
+
+    /// The cold ones of them.
+    pub(crate) fn gather_cold(&self, filter: &Filter, aggregate: &mut impl Aggregate) -> Result<u64, IndexError> {
+        self.gather_plan(&Plan::new(self, filter)?, aggregate)
+    }
+
+    /// Those of the cold index that this snapshot masks, as they stand there.
+    pub(crate) fn gather_hidden(&self, filter: &Filter, aggregate: &mut impl Aggregate) -> Result<u64, IndexError> {
+        self.gather_plan(&Plan::new(self, filter)?.of_masked(), aggregate)
+    }
+
+    fn gather_plan(&self, plan: &Plan<'_>, aggregate: &mut impl Aggregate) -> Result<u64, IndexError> {
+        let mut runs = 0;
         let mut docs = Vec::new();
         for segment in plan.segments() {
             let Some(mut matching) = segment.matching()? else { continue };
@@ -58,6 +79,7 @@ impl Snapshot {
                     break;
                 }
             }
+            self.go_on()?;
             aggregate.close(open)?;
         }
         Ok(runs)
@@ -116,13 +138,56 @@ impl Values {
     }
 }
 
-/// Hands each value of a dictionary to `each`, with its number.
-pub(crate) fn dictionary(column: &StrColumn, mut each: impl FnMut(u64, &str)) -> Result<(), IndexError> {
+/// What the documents of a block used of models.
+#[derive(Default)]
+pub(crate) struct UsageValues {
+    values: Values,
+    steps: Vec<u64>,
+    amounts: [Vec<u64>; 3],
+}
+
+impl UsageValues {
+    /// Hands each document that used a model to `each`, with the number of the model in the segment, how many steps, and how
+    /// much.
+    pub(crate) fn each(
+        &mut self,
+        columns: &Columns,
+        docs: &[DocId],
+        mut each: impl FnMut(DocId, u32, u64, Amounts<u64>),
+    ) -> Result<(), IndexError> {
+        let models = columns.text(Text::Usage)?;
+        if models.num_terms() == 0 {
+            return Ok(());
+        }
+        let Self { values, steps, amounts: [inputs, outputs, costs] } = self;
+        values.load(models.ords(), docs);
+        values.beside(columns.number(Number::UsageSteps)?, steps);
+        values.beside(columns.number(Number::UsageInputTokens)?, inputs);
+        values.beside(columns.number(Number::UsageOutputTokens)?, outputs);
+        values.beside(columns.number(Number::UsageCost)?, costs);
+        for (at, (doc, model)) in values.last().enumerate() {
+            let amounts = Amounts { input_tokens: inputs[at], output_tokens: outputs[at], cost_nano_usd: costs[at] };
+            each(doc, model as u32, steps[at], amounts);
+        }
+        Ok(())
+    }
+}
+
+/// The model in a value of the column.
+pub(crate) fn model_of(text: &str) -> &str {
+    text.strip_prefix(':').unwrap_or(text)
+}
+
+/// Hands each value of a dictionary to `each`, with its number, until it fails.
+pub(crate) fn dictionary(
+    column: &StrColumn,
+    mut each: impl FnMut(u64, &str) -> Result<(), IndexError>,
+) -> Result<(), IndexError> {
     let mut terms = column.dictionary().stream().map_err(|error| unreadable(error.into()))?;
     while terms.advance() {
         let text = std::str::from_utf8(terms.key());
         let text = text.map_err(|_| IndexError::Document("a name that is no text".to_owned()))?;
-        each(terms.term_ord(), text);
+        each(terms.term_ord(), text)?;
     }
     Ok(())
 }

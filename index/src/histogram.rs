@@ -9,8 +9,8 @@ const PER_POWER: usize = 64;
 /// Below this, numbers are exact.
 const EXACT: u64 = 128;
 
-/// How often numbers occur.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How often numbers occur. Two are equal when they hold the same numbers, however they came to hold them.
+#[derive(Clone, Debug, Default)]
 pub struct Histogram {
     /// 64 buckets each, made when they are needed.
     parts: Vec<Option<Box<[i64; PER_POWER]>>>,
@@ -20,7 +20,11 @@ pub struct Histogram {
 impl Histogram {
     /// Adds `number` so many times; fewer than no times takes it away.
     pub fn add(&mut self, number: u64, times: i64) {
-        let bucket = bucket(number);
+        self.add_to_bucket(bucket(number), times);
+    }
+
+    /// Adds so many numbers of a bucket, as [`bucket`] names it.
+    pub(crate) fn add_to_bucket(&mut self, bucket: usize, times: i64) {
         let part = bucket / PER_POWER;
         if self.parts.len() <= part {
             self.parts.resize(part + 1, None);
@@ -56,22 +60,37 @@ impl Histogram {
         }
         let rank = (i128::from(self.total) * i128::from(percent) + 99) / 100;
         let mut below = 0;
-        let buckets = self.parts.iter().enumerate().flat_map(|(part, counts)| {
-            counts.iter().flat_map(move |counts| counts.iter().enumerate().map(move |(at, count)| (part, at, *count)))
-        });
         let mut last = None;
-        for (part, at, count) in buckets.filter(|(_, _, count)| *count != 0) {
+        for (bucket, count) in self.buckets() {
             below += i128::from(count);
-            last = Some(middle(part * PER_POWER + at));
+            last = Some(middle(bucket));
             if below >= rank.max(1) {
                 break;
             }
         }
         last
     }
+
+    /// The buckets that hold something, ascending, with their counts.
+    fn buckets(&self) -> impl Iterator<Item = (usize, i64)> {
+        let all = self.parts.iter().enumerate().flat_map(|(part, counts)| {
+            let counts = counts.as_deref().map_or(&[][..], |counts| counts);
+            counts.iter().enumerate().map(move |(at, count)| (part * PER_POWER + at, *count))
+        });
+        all.filter(|(_, count)| *count != 0)
+    }
 }
 
-fn bucket(number: u64) -> usize {
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        self.total == other.total && self.buckets().eq(other.buckets())
+    }
+}
+
+impl Eq for Histogram {}
+
+/// The bucket of a number.
+pub(crate) fn bucket(number: u64) -> usize {
     if number < EXACT {
         return number as usize;
     }
@@ -144,6 +163,7 @@ mod tests {
             for percent in [1, 50, 99] {
                 prop_assert_eq!(all.percentile(percent), of_kept.percentile(percent));
             }
+            prop_assert_eq!(all, of_kept);
         }
     }
 }

@@ -121,6 +121,7 @@ pub(crate) fn memory_bytes(run: &RunSummary) -> u64 {
         + run.decisions.capacity() * size_of::<crate::DecisionSummary>()
         + run.signals.capacity() * size_of::<crate::SignalSummary>()
         + run.step_facts.capacity() * size_of::<Arc<str>>()
+        + run.usage.capacity() * size_of::<crate::UsageSummary>()
         + run.failures.capacity() * size_of::<crate::FailureSummary>()
         + run.batches.capacity() * size_of::<agenttracer_model::Position>();
     let own_texts = run.session_id.as_ref().map_or(0, |text| text.len() + 16)

@@ -479,8 +479,10 @@ fn open_parts(
     let searcher = opened.reader.searcher();
     let ids = searcher.segment_readers().iter().map(|segment| u64::from(segment.max_doc())).sum();
     let erased = Arc::new(erased);
-    let keys = opened.keys.clone();
-    let projection = Arc::new(Projection::new(searcher.clone(), opened.fields, next, ids, keys, erased, options)?);
+    let mut opened = opened;
+    let (keys, rollup) = (opened.keys.clone(), opened.rollup.take());
+    let projection = Projection::new(searcher.clone(), opened.fields, next, ids, keys, erased, rollup, options)?;
+    let projection = Arc::new(projection);
     for damage in unread {
         projection.lock().add_damage(damage);
     }

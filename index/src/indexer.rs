@@ -10,13 +10,17 @@ use tantivy::index::SegmentId;
 use tantivy::indexer::{NoMergePolicy, UserOperation};
 use tantivy::{IndexReader, IndexWriter};
 
-use crate::IndexError;
 use crate::checkpoint::Checkpoint;
 use crate::cold::{self, ColdRun};
+use crate::gather::Aggregate;
 use crate::metadata_keys::MetadataKeys;
 use crate::notes::Notes;
 use crate::projection::{Frozen, Projection, Wake};
+use crate::rollup::Rollup;
+use crate::rollup::files::{Files, Written};
+use crate::rollup::sums::{CellKey, CellSums};
 use crate::store::{Opened, Store};
+use crate::{Filter, IndexError};
 
 /// Documents that are given to tantivy's thread together: waking it for each would cost more than the document.
 const OPERATIONS: usize = 128;
@@ -37,6 +41,7 @@ pub(crate) struct Indexer {
     notes: Notes,
     /// Segments with deleted documents that are still to be rewritten, in a round of dropping these.
     dropping: Option<Vec<SegmentId>>,
+    rollup_files: Files,
     /// `None` at first and after a failure: tantivy's writer does not survive one.
     writer: Option<IndexWriter<ColdRun>>,
     /// Since when there is something to commit.
@@ -75,6 +80,7 @@ impl Indexer {
             fields: opened.fields,
             notes: opened.notes,
             dropping: None,
+            rollup_files: opened.rollup_files,
             writer: None,
             dirty_since: None,
             retry_at: None,
@@ -200,7 +206,7 @@ impl Indexer {
         self.make_durable(frozen.position)?;
         let noted = self.notes.append(&frozen.erasing.notes).map_err(|error| self.store.error(&error))?;
         let retries = self.retry_at.is_some();
-        let (checkpoint, keys, closing, expiring, expired) = {
+        let (mut checkpoint, keys, closing, expiring, expired) = {
             let inner = self.projection.lock();
             let covered = inner.held_at.map_or(frozen.position, |held| held.min(frozen.position));
             // What the documents of this commit leave out is what the checkpoint says that they do.
@@ -211,7 +217,7 @@ impl Indexer {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => {
-                let writer = self.store.writer(&self.index, &self.projection.options)?;
+                let writer = self.store.writer(&self.index, &self.rollup_files, &self.projection.options)?;
                 if retries {
                     // A full disk gets back what the failed commit left.
                     writer.garbage_collect_files().wait().map_err(|error| self.store.error(&error))?;
@@ -222,6 +228,14 @@ impl Indexer {
         if closing || !self.merges {
             writer.set_merge_policy(Box::new(NoMergePolicy));
         }
+        let rolled_up = roll_up(frozen, expiring, expired)?;
+        let written = match &rolled_up {
+            Some(RolledUp { rollup, changed }) => {
+                self.rollup_files.write(rollup, changed).map_err(|error| self.store.error(&error))?
+            }
+            None => Written::none(),
+        };
+        (checkpoint.rollups, checkpoint.rollups_over) = (written.names(), rolled_up.is_none());
         let letting_go = match expiring > expired {
             true => writer.delete_query(cold::begins_below(&self.fields, expiring)).map(drop),
             false => Ok(()),
@@ -236,6 +250,8 @@ impl Indexer {
             })
             .map_err(|error| self.store.error(&error))?;
         self.notes.committed(noted);
+        self.rollup_files.committed(written);
+        self.projection.rolls_up(rolled_up.map(|rolled_up| rolled_up.rollup));
         self.projection.install(self.reader.searcher(), true)?;
         self.projection.lock().expired = expiring;
         self.projection.done.notify_all();
@@ -254,7 +270,7 @@ impl Indexer {
                     // A merge that runs now may have begun before the deletion.
                     writer.wait_merging_threads().map_err(failed)?;
                 }
-                let writer = self.store.writer(&self.index, &self.projection.options)?;
+                let writer = self.store.writer(&self.index, &self.rollup_files, &self.projection.options)?;
                 writer.set_merge_policy(Box::new(NoMergePolicy));
                 let segments = self.index.searchable_segment_metas().map_err(failed)?;
                 let left = segments.iter().filter(|segment| segment.num_deleted_docs() > 0).map(|segment| segment.id());
@@ -273,8 +289,11 @@ impl Indexer {
         if self.merges {
             writer.set_merge_policy(Store::merge_policy());
         }
-        self.reader.reload().map_err(failed)?;
-        self.projection.install(self.reader.searcher(), false)?;
+        // Older rollup files hold cells as they were before the deletion.
+        self.rollup_files.renew();
+        self.commit_or_retry();
+        let Some(writer) = self.writer.as_mut().filter(|_| self.retry_at.is_none()) else { return Ok(Some(false)) };
+        let failed = |error: tantivy::TantivyError| self.store.error(&error);
         writer.garbage_collect_files().wait().map_err(failed)?;
         self.store.has_only_what_is_committed(&self.index).map(Some).map_err(failed)
     }
@@ -303,6 +322,30 @@ impl Indexer {
         }
         Ok(())
     }
+}
+
+/// What the index adds up to with a commit, and the cells that change with it.
+struct RolledUp {
+    rollup: Arc<Rollup>,
+    changed: Vec<CellKey>,
+}
+
+/// What the index adds up to with a commit, and the cells that change: without the documents that it deletes, which are the
+/// masked ones and those of runs that expire, and with the frozen runs. `None` when there are too many cells.
+fn roll_up(frozen: &Frozen, expiring: Position, expired: Position) -> Result<Option<RolledUp>, IndexError> {
+    let before = &frozen.before;
+    let Some(rollup) = before.rollup() else { return Ok(None) };
+    let (mut gone, mut come) = (CellSums::default(), CellSums::default());
+    before.gather_hidden(&Filter::default(), &mut gone)?;
+    if expiring > expired {
+        before.gather_cold(&Filter { before_position: Some(expiring), ..Filter::default() }, &mut gone)?;
+    }
+    for entry in frozen.chunks.iter().flat_map(|chunk| chunk.visible(frozen.visible)) {
+        if entry.run.position() >= expiring {
+            come.add(&entry.run)?;
+        }
+    }
+    Ok(rollup.changed(&gone, &come).map(|(rollup, changed)| RolledUp { rollup: Arc::new(rollup), changed }))
 }
 
 /// Gives the frozen runs to the writer, but for those that begin below `expiring`, which go. When `again`, a failed commit may

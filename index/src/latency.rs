@@ -169,6 +169,7 @@ impl Aggregate for LatencySums {
         dictionary(column, |_, text| {
             let step = text.split_once('/').and_then(|(kind, _)| Some((StepType::parse(kind)?, text.to_owned())));
             steps.extend(step);
+            Ok(())
         })?;
         if steps.len() != column.num_terms() {
             return Err(IndexError::Document("a step of no known type".to_owned()));

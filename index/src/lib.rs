@@ -32,6 +32,7 @@ mod names;
 mod notes;
 mod options;
 mod projection;
+mod rollup;
 mod run_ids;
 mod snapshot;
 mod sorted;
@@ -42,9 +43,12 @@ mod summarise;
 mod summary;
 mod timeline;
 mod traces;
+mod usage;
 mod verify;
 mod walk;
 
+#[cfg(test)]
+mod aggregate_tests;
 #[cfg(test)]
 mod question_tests;
 
@@ -70,5 +74,6 @@ pub use stats::Stats;
 pub use summary::{DecisionSummary, Fact, FailureSummary, RunSummary, SignalSummary, StepSummary, Tenth};
 pub use timeline::TimeBucket;
 pub use traces::{Trace, traces};
+pub use usage::{Amounts, ModelUsage, UsageSummary};
 pub use verify::{Check, Checker};
 pub use walk::{ListError, Page, PageRequest};

@@ -20,6 +20,7 @@ use agenttracer_storage::{Log, ReadError, record};
 use uuid::Uuid;
 
 use crate::names::Names;
+use crate::usage::{RunUsage, StepUsage, Told};
 use crate::{
     DecisionSummary, Fact as RunFact, FailureSummary, IndexError, RunSummary, SignalSummary, StepSummary, Tenth,
 };
@@ -65,6 +66,7 @@ struct Steps {
     by_name: BTreeMap<(Arc<str>, StepType), (u32, u128)>,
     /// How many steps have each fact.
     facts: BTreeMap<(&'static str, Arc<str>), u32>,
+    usage: RunUsage,
 }
 
 /// The winner among the events of one key.
@@ -99,6 +101,7 @@ struct StepFact {
     metadata_attempt: Option<u64>,
     /// Those that are facts of the run, too.
     facts: Vec<(&'static str, Arc<str>)>,
+    usage: Option<StepUsage>,
 }
 
 /// What a live run holds already: the bounds of ingest ask for it.
@@ -288,6 +291,7 @@ impl LiveRun {
             start.and_then(|start| self.of_all_steps(&start.agent_id, status, is_abandoned)).unwrap_or_default();
         let removed = self.removed + ended.map_or(0, |(ended, _)| u64::from(ended.removed_count));
         let shared = |text: &Option<String>| text.as_deref().map(Arc::from);
+        let metadata = start.map(|start| start.metadata.clone()).unwrap_or_default();
         RunSummary {
             run_id: self.run_id,
             agent_id: names.share(start.map_or("", |start| &start.agent_id)),
@@ -304,7 +308,8 @@ impl LiveRun {
             parent_step_id: start.and_then(|start| start.parent_step_id),
             session_id: start.and_then(|start| shared(&start.session_id)),
             trace_id: start.and_then(|start| shared(&start.trace_id)),
-            metadata: start.map(|start| start.metadata.clone()).unwrap_or_default(),
+            usage: self.steps.usage.summaries(&metadata, names),
+            metadata,
             removed_count: u32::try_from(removed).unwrap_or(u32::MAX),
             retry_count: summarised.retry_count,
             steps: self.steps.summaries(),
@@ -472,6 +477,7 @@ impl Steps {
         for fact in &step.facts {
             *self.facts.entry(fact.clone()).or_default() += 1;
         }
+        step.usage.iter().for_each(|used| self.usage.add(used));
     }
 
     fn remove(&mut self, step: &StepFact) {
@@ -487,6 +493,7 @@ impl Steps {
         for fact in &step.facts {
             take_one(&mut self.facts, fact);
         }
+        step.usage.iter().for_each(|used| self.usage.remove(used));
     }
 
     fn summaries(&self) -> Vec<StepSummary> {
@@ -543,6 +550,7 @@ impl StepFact {
             attempt: step.attempt,
             retry_of: step.retry_of,
             metadata_attempt: metadata_attempt(&step.metadata),
+            usage: Told::of(&step.metadata, names),
             facts: RunFact::OF_STEPS
                 .iter()
                 .filter_map(|key| Some((*key, names.share(&step.metadata.get(key)?.as_fact()?))))

@@ -1,6 +1,7 @@
+use std::ops::Range;
 use std::sync::Arc;
 
-use tantivy::DocAddress;
+use tantivy::{DocAddress, DocId};
 
 /// Documents of one chunk of a mask.
 const CHUNK_BITS: u32 = 15;
@@ -36,6 +37,18 @@ impl Mask {
         chunk[bit / 64] >> (bit % 64) & 1 == 1
     }
 
+    /// The masked documents of this segment that lie in `docs`, ascending.
+    pub(crate) fn docs(&self, segment_ord: u32, docs: Range<DocId>) -> Vec<DocId> {
+        let Some(Some(segment)) = self.segments.get(segment_ord as usize) else { return Vec::new() };
+        let chunks = (0_u32..).zip(&segment.chunks).filter_map(|(at, chunk)| Some((at << CHUNK_BITS, chunk.as_ref()?)));
+        let words =
+            chunks.flat_map(|(first, chunk)| (0_u32..).zip(&**chunk).map(move |(at, word)| (first + 64 * at, *word)));
+        let masked = words
+            .filter(|(_, word)| *word != 0)
+            .flat_map(|(first, word)| (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| first + bit));
+        masked.filter(|doc| docs.contains(doc)).collect()
+    }
+
     /// Masks a document.
     pub(crate) fn insert(&mut self, address: DocAddress) {
         let ord = address.segment_ord as usize;
@@ -66,6 +79,11 @@ mod tests {
         mask.insert(DocAddress::new(0, 0));
         assert!(mask.contains(2, 70_000) && mask.contains(2, 70_001) && mask.contains(0, 0));
         assert!(!mask.contains(2, 69_999) && !mask.contains(1, 70_000) && !mask.contains(9, 0));
+        assert_eq!(mask.docs(2, 0..DocId::MAX), [70_000, 70_001]);
+        assert_eq!(
+            (mask.docs(2, 70_001..70_002), mask.docs(1, 0..9), mask.docs(0, 0..1)),
+            (vec![70_001], vec![], vec![0])
+        );
         assert!(mask.has(0) && !mask.has(1) && mask.has(2) && !mask.has(3));
         assert!(older.contains(2, 70_000) && !older.contains(2, 70_001) && !older.has(0));
     }

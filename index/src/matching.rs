@@ -41,6 +41,8 @@ pub(crate) struct Plan<'a> {
     numbers: Vec<NumberCheck>,
     /// Set when no document can match.
     hopeless: bool,
+    /// Only masked documents, which otherwise never come out.
+    of_masked: bool,
 }
 
 /// A condition that must not hold.
@@ -94,6 +96,8 @@ pub(crate) struct Matching<'a> {
     before_position: Option<(&'a Column<u64>, u64)>,
     excluded: Vec<Box<dyn Scorer>>,
     wide: Vec<(bool, Bits)>,
+    /// What of these is left, where only masked documents are asked for.
+    masked: Option<std::vec::IntoIter<DocId>>,
 }
 
 impl<'a> Plan<'a> {
@@ -110,6 +114,7 @@ impl<'a> Plan<'a> {
             wide: Vec::new(),
             numbers: Vec::new(),
             hopeless: filter.is_hopeless(),
+            of_masked: false,
         };
         plan.add_lists();
         if let Some(range) = filter.durations() {
@@ -140,6 +145,11 @@ impl<'a> Plan<'a> {
             None => None,
         };
         Ok(plan)
+    }
+
+    /// The same for the documents that the snapshot masks, and for no others: what rollups count of them is taken away.
+    pub(crate) fn of_masked(self) -> Self {
+        Self { of_masked: true, ..self }
     }
 
     /// The conditions that are lists of values.
@@ -438,7 +448,9 @@ impl<'a> Segment<'a> {
         }
         let wide = self.plan.wide.iter().map(|wide| Ok((wide.negated, wide.docs(self.plan, self.reader)?)));
         let wide = wide.collect::<Result<Vec<_>, IndexError>>()?;
-        Ok(Some(Matching { segment: self.clone(), terms, next, end, numbers, before_position, excluded, wide }))
+        let masked = self.plan.of_masked.then(|| self.plan.snapshot.masked_docs(self.ord, next..end).into_iter());
+        let segment = self.clone();
+        Ok(Some(Matching { segment, terms, next, end, numbers, before_position, excluded, wide, masked }))
     }
 
     fn position_check(&self) -> Result<PositionCheck, IndexError> {
@@ -515,6 +527,15 @@ impl Matching<'_> {
 
     /// Appends documents that meet the conditions, deleted and masked ones included.
     fn candidates(&mut self, stride: usize, block: &mut Vec<DocId>) {
+        if let Some(masked) = &mut self.masked {
+            block.extend(masked.by_ref().take(stride));
+            self.next = masked.as_slice().first().copied().unwrap_or(self.end);
+            if let Some(terms) = &mut self.terms {
+                block.retain(|doc| is_at(&mut **terms, *doc));
+            }
+            self.check_numbers(block);
+            return;
+        }
         let Some(terms) = &mut self.terms else {
             let until = self.end.min(self.next.saturating_add(u32::try_from(stride).unwrap_or(u32::MAX)));
             match self.numbers.first() {
@@ -548,7 +569,7 @@ impl Matching<'_> {
         if let Some(alive) = reader.alive_bitset() {
             block.retain(|doc| alive.is_alive(*doc));
         }
-        if plan.snapshot.has_mask(*ord) {
+        if plan.snapshot.has_mask(*ord) && !plan.of_masked {
             block.retain(|doc| !plan.snapshot.masked(*ord, *doc));
         }
         if !plan.filter.not_started.is_empty() {
@@ -565,12 +586,15 @@ impl Matching<'_> {
             block.retain(|doc| docs.contains(*doc) != *negated);
         }
         for excluded in &mut self.excluded {
-            block.retain(|doc| {
-                if excluded.doc() < *doc {
-                    excluded.seek(*doc);
-                }
-                excluded.doc() != *doc
-            });
+            block.retain(|doc| !is_at(&mut **excluded, *doc));
         }
     }
+}
+
+/// Whether `docs` holds this document; those asked for must ascend.
+fn is_at(docs: &mut dyn Scorer, doc: DocId) -> bool {
+    if docs.doc() < doc {
+        docs.seek(doc);
+    }
+    docs.doc() == doc
 }

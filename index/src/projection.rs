@@ -19,6 +19,7 @@ use crate::live_runs::LiveRuns;
 use crate::mask::Mask;
 use crate::metadata_keys::{KeyCounter, MetadataKeys};
 use crate::notes::Note;
+use crate::rollup::Rollup;
 use crate::run_ids::RunIdFilter;
 use crate::snapshot::{Found, State};
 use crate::{IndexError, Options, RunSummary, Snapshot};
@@ -63,6 +64,7 @@ pub(crate) struct Inner {
     mask: Option<Arc<Mask>>,
     run_ids: Arc<RunIdFilter>,
     keys: KeyCounter,
+    rollup: Option<Arc<Rollup>>,
     /// Everything below was applied.
     pub(crate) position: Position,
     /// Everything below is in tantivy.
@@ -140,6 +142,10 @@ pub(crate) struct Frozen {
     /// Everything below is in these chunks or in tantivy.
     pub(crate) position: Position,
     pub(crate) erasing: Arc<Erasing>,
+    /// What readers saw at the freeze: the commit deletes the documents that it masks.
+    pub(crate) before: Snapshot,
+    /// What the index adds up to with the commit.
+    rollup: Option<Arc<Rollup>>,
     runs: u64,
     bytes: u64,
 }
@@ -159,6 +165,7 @@ impl Projection {
         base_ids: u64,
         keys: MetadataKeys,
         erased: Arc<Erased>,
+        rollup: Option<Rollup>,
         options: Options,
     ) -> Result<Self, IndexError> {
         let keys = KeyCounter::new(keys, &searcher, &fields)?;
@@ -178,6 +185,7 @@ impl Projection {
             mask: None,
             run_ids,
             keys,
+            rollup: rollup.map(Arc::new),
             position: next,
             committed: next,
             held_at: None,
@@ -280,11 +288,20 @@ impl Projection {
                 visible: inner.next_seq,
                 position: inner.position,
                 erasing: Arc::new(std::mem::take(&mut inner.erasing)),
+                before: self.snapshot(),
+                rollup: None,
                 runs: std::mem::take(&mut inner.current_runs),
                 bytes: std::mem::take(&mut inner.current_bytes),
             });
         }
         inner.frozen.clone().expect("it was set above")
+    }
+
+    /// What the index will add up to when the frozen runs are committed; `None` when there are too many cells.
+    pub(crate) fn rolls_up(&self, rollup: Option<Arc<Rollup>>) {
+        if let Some(frozen) = &mut self.lock().frozen {
+            frozen.rollup = rollup;
+        }
     }
 
     /// Shows a newer searcher; when `committed`, the frozen runs leave in the same instant, because it holds them.
@@ -317,6 +334,7 @@ impl Projection {
             add_to_mask(&mut mask, &searcher, &fields, *run_id)?;
         }
         if committed && let Some(frozen) = inner.frozen.take() {
+            inner.rollup = frozen.rollup;
             inner.committed = frozen.position;
             inner.commits += 1;
             inner.failures_in_a_row = 0;
@@ -505,6 +523,7 @@ impl Inner {
             run_ids: Arc::clone(&self.run_ids),
             metadata_keys: Arc::clone(self.keys.keys()),
             erased: Arc::clone(&self.erased),
+            rollup: self.rollup.clone(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use agenttracer_model::taxonomy::{FailureType, ReasonCode, RunStatus, SignalCode, StepType};
 use agenttracer_model::timing::Timing;
 use agenttracer_model::{Metadata, Position, Timestamp, Value};
-use proptest::collection::{btree_set, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -21,17 +21,18 @@ use crate::filter::{Condition, Name, NameTest, NumberField, Test};
 use crate::hot::Chunk;
 use crate::mask::Mask;
 use crate::metadata_keys::MetadataKeys;
+use crate::rollup::Rollup;
 use crate::run_ids::RunIdFilter;
 use crate::snapshot::State;
 use crate::summary::tests::{run, step};
 use crate::{
-    Count, DecisionSummary, Fact, FailureSummary, Filter, ListError, Page, PageRequest, RunSummary, SignalSummary,
-    Snapshot, Sort, SortBy, SortedRequest, Stats, StepSummary, Tenth,
+    Amounts, Count, DecisionSummary, Fact, FailureSummary, Filter, ListError, Page, PageRequest, RunSummary,
+    SignalSummary, Snapshot, Sort, SortBy, SortedRequest, Stats, StepSummary, Tenth, UsageSummary,
 };
 
 /// Where a run lies.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub(crate) enum Place {
     Hot,
     /// In this segment.
     Cold(usize),
@@ -44,7 +45,7 @@ enum Place {
 const SEGMENTS: usize = 3;
 
 /// A snapshot of `runs`.
-fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
+pub(crate) fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
     let (schema, fields) = cold::schema();
     let index = tantivy::Index::builder().schema(schema).settings(cold::settings()).create_in_ram().unwrap();
     let mut writer: IndexWriter<ColdRun> = index.writer_with_num_threads(1, 15_000_000).unwrap();
@@ -71,6 +72,7 @@ fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
     }
     let searcher = index.reader().unwrap().searcher();
 
+    let rollup = Rollup::of_index(&searcher, &fields).unwrap().unwrap();
     let run_ids = RunIdFilter::new(0);
     let mut mask = Mask::default();
     let chunk = Chunk::new(0);
@@ -97,6 +99,7 @@ fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
         run_ids: Arc::new(run_ids),
         metadata_keys: Arc::default(),
         erased: Arc::default(),
+        rollup: Some(Arc::new(rollup)),
     }))
 }
 
@@ -119,11 +122,17 @@ fn older(run: &RunSummary) -> RunSummary {
         decisions: vec![decision(1, "older", 3, 2)],
         signals: vec![SignalSummary { code: SignalCode::from_tag(1).unwrap(), value: true, count: 3 }],
         session_id: Some("s-1".into()),
+        usage: vec![used("older", 1 << 50)],
         parent_run_id: Some(Uuid::from_u128(1)),
         metadata: Metadata(vec![("tier".to_owned(), Value::String("gold".to_owned()))]),
         timing: Timing { idle_ms: 1 << 30, overlap_ms: 7, retry_waste_ms: 7, critical_path_ms: 7 },
         ..run.clone()
     }
+}
+
+fn used(model: &str, number: u64) -> UsageSummary {
+    let amounts = Amounts { input_tokens: number, output_tokens: number / 3, cost_nano_usd: number % 7 };
+    UsageSummary { model: model.into(), steps: number as u32 % 4, amounts }
 }
 
 fn decision(tag: u16, selected: &str, tenth: u64, count: u32) -> DecisionSummary {
@@ -153,9 +162,14 @@ fn a_place() -> impl Strategy<Value = Place> {
     ]
 }
 
-/// A few times, so that many runs share one.
+/// When the first runs begin, in seconds.
+pub(crate) const BEGIN_S: i64 = 86_400;
+
+/// A few times, so that many runs share one; some at the edges of hours.
 fn a_time() -> impl Strategy<Value = Timestamp> {
-    prop_oneof![4 => 0..6_i64, 1 => 0..40_i64].prop_map(|seconds| Timestamp::from_micros(seconds * 1_000_000))
+    let seconds = prop_oneof![4 => 0..6_i64, 1 => 0..40_i64, 2 => (0..60_i64).prop_map(|half_hours| half_hours * 1800)];
+    let micros = prop_oneof![4 => Just(0_i64), 1 => -1..2_i64];
+    (seconds, micros).prop_map(|(seconds, micros)| Timestamp::from_micros((BEGIN_S + seconds) * 1_000_000 + micros))
 }
 
 fn a_failure() -> impl Strategy<Value = FailureSummary> {
@@ -215,7 +229,8 @@ fn a_run() -> impl Strategy<Value = RunSummary> {
     let names = (select(&AGENTS), select(&VERSIONS), select(&["dev", "production"]), select(&STATUSES));
     let facts = (a_time(), option::of(0..5_u64), vec(a_failure(), 0..3), some_steps());
     let more = (0..3_u32, some_marks(), some_facts(), option::of(select(&SESSIONS)), option::of(1..3_u128));
-    let last = (option::of(1..4_u64), vec(0..50_u64, 4));
+    let usage = btree_map(select(vec!["", "m-1", "m-2"]), prop_oneof![9 => 0..100_u64, 1 => Just(u64::MAX)], 0..3);
+    let last = (option::of(1..4_u64), vec(0..50_u64, 4), usage);
     (names, facts, more, last).prop_map(|(names, facts, more, last)| RunSummary {
         agent_id: names.0.into(),
         agent_version: names.1.into(),
@@ -231,6 +246,7 @@ fn a_run() -> impl Strategy<Value = RunSummary> {
         signals: more.1.1,
         metadata: more.2.0,
         step_facts: more.2.1,
+        usage: last.2.into_iter().map(|(model, number)| used(model, number)).collect(),
         session_id: more.3.map(Arc::from),
         parent_run_id: more.4.map(Uuid::from_u128),
         failure_cluster: last.0,
@@ -244,7 +260,7 @@ fn a_run() -> impl Strategy<Value = RunSummary> {
     })
 }
 
-fn some_runs() -> impl Strategy<Value = Vec<(RunSummary, Place)>> {
+pub(crate) fn some_runs() -> impl Strategy<Value = Vec<(RunSummary, Place)>> {
     // Few first halves, so that ids of one instant often differ in the second half only.
     let ids = btree_set((0..3_u64, 0..1000_u64), 0..60);
     let shuffled = ids.prop_flat_map(|ids| Just(ids.into_iter().collect::<Vec<_>>()).prop_shuffle());
@@ -314,7 +330,8 @@ fn a_condition() -> impl Strategy<Value = Condition> {
     (any::<bool>(), test).prop_map(|(negated, test)| Condition { negated, test })
 }
 
-fn a_filter() -> impl Strategy<Value = Filter> {
+/// Any filter.
+pub(crate) fn a_filter() -> impl Strategy<Value = Filter> {
     let names = (texts(AGENTS), texts(VERSIONS), texts(["dev"]), texts(CODES), texts(STEPS), texts(SESSIONS));
     let closed = (
         some_of(STATUSES.to_vec()),
@@ -369,6 +386,30 @@ fn a_filter() -> impl Strategy<Value = Filter> {
     })
 }
 
+/// A filter that rollups answer.
+pub(crate) fn names_and_times() -> impl Strategy<Value = Filter> {
+    let names = (texts(AGENTS), texts(VERSIONS), texts(["dev"]));
+    let times = (option::of(a_time()), option::of(a_time()));
+    let is = (
+        any::<bool>(),
+        select(vec![Name::AgentId, Name::AgentVersion, Name::Environment]),
+        select(vec!["a", "v1", "dev"]),
+    );
+    let condition = (is, any::<bool>()).prop_map(|((negated, name, text), begins)| {
+        let test = if begins { NameTest::Begins(name, text.to_owned()) } else { NameTest::Is(name, text.to_owned()) };
+        Condition { negated, test: Test::Any(vec![test]) }
+    });
+    (names, times, option::weighted(0.3, condition)).prop_map(|(names, times, condition)| Filter {
+        agent_id: names.0,
+        agent_version: names.1,
+        environment: names.2,
+        start_time: times.0,
+        end_time: times.1,
+        conditions: condition.into_iter().collect(),
+        ..Filter::default()
+    })
+}
+
 fn page(snapshot: &Snapshot, filter: &Filter, after: Option<(Timestamp, Uuid)>, offset: u64, limit: usize) -> Page {
     snapshot.list(filter, &PageRequest { after, offset, limit, count_up_to: 1000 }).unwrap()
 }
@@ -409,7 +450,8 @@ proptest! {
 
     #[test]
     fn questions_are_answered_as_by_a_plain_model(
-        runs in some_runs(), merged in any::<bool>(), filters in vec(a_filter(), 12), size in 1..12_usize,
+        runs in some_runs(), merged in any::<bool>(), size in 1..12_usize,
+        filters in vec(prop_oneof![3 => a_filter().boxed(), 1 => names_and_times().boxed()], 12),
     ) {
         let snapshot = snapshot(&runs, merged);
         for filter in filters {
@@ -498,7 +540,8 @@ fn a_page_past_the_end_is_empty_and_one_too_deep_is_refused() {
     let past = page(&snapshot, &Filter::default(), None, u64::MAX, 5);
     assert_eq!((past.runs.len(), past.more, past.total), (0, false, Count::Exactly(20)));
     // Where more match than one cared to count, depth is what is left to go by.
-    let filter = Filter { agent_id: vec!["support".into(), "other".into()], ..Filter::default() };
+    let agents = vec!["support".into(), "other".into()];
+    let filter = Filter { agent_id: agents, has_retries: Some(false), ..Filter::default() };
     let mut request = PageRequest { after: None, offset: PageRequest::MAX_OFFSET + 1, limit: 5, count_up_to: 3 };
     assert!(matches!(snapshot.list(&filter, &request), Err(ListError::TooDeep { .. })));
     request.offset = PageRequest::MAX_OFFSET;

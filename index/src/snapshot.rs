@@ -1,10 +1,11 @@
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use agenttracer_model::Position;
 use agenttracer_model::taxonomy::RunStatus;
-use tantivy::{DocAddress, Searcher};
+use tantivy::{DocAddress, DocId, Searcher};
 use uuid::Uuid;
 
 use crate::cold::{self, Fields};
@@ -14,6 +15,7 @@ use crate::hot::Chunk;
 use crate::mask::Mask;
 use crate::matching::Plan;
 use crate::metadata_keys::MetadataKeys;
+use crate::rollup::Rollup;
 use crate::run_ids::RunIdFilter;
 use crate::{Filter, IndexError, RunSummary};
 
@@ -29,18 +31,42 @@ pub struct Snapshot {
 }
 
 /// Lets whoever waits for an answer give it up, from any thread.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+#[derive(Clone, Default)]
+pub struct Stop(Arc<StopState>);
+
+#[derive(Default)]
+struct StopState {
+    given_up: AtomicBool,
+    /// Called by the question again and again, on its thread; it may take its time, and false ends the question.
+    pace: Option<Box<Pace>>,
+}
+
+type Pace = dyn Fn() -> bool + Send + Sync;
 
 impl Stop {
+    /// One whose questions also call `pace`, about each time they have looked at a thousand runs. It may wait, which holds
+    /// them up; when it gives false, they end with [`IndexError::GivenUp`].
+    pub fn with_pace(pace: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(StopState { pace: Some(Box::new(pace)), ..StopState::default() }))
+    }
+
     /// The questions on a snapshot that has this end with [`IndexError::GivenUp`], soon.
     pub fn give_up(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.given_up.store(true, Ordering::Relaxed);
     }
 
     /// Whether they were given up.
     pub fn is_given_up(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Asked by whatever takes long, again and again.
+    ///
+    /// # Errors
+    /// `GivenUp` when nobody waits for the answer any more, or its pace ends it.
+    pub fn go_on(&self) -> Result<(), IndexError> {
+        let ends = self.is_given_up() || self.0.pace.as_ref().is_some_and(|pace| !pace()) || self.is_given_up();
+        if ends { Err(IndexError::GivenUp) } else { Ok(()) }
     }
 }
 
@@ -61,11 +87,29 @@ pub(crate) struct State {
     pub(crate) run_ids: Arc<RunIdFilter>,
     pub(crate) metadata_keys: Arc<MetadataKeys>,
     pub(crate) erased: Arc<Erased>,
+    /// Of all that the searcher shows, masked or not. None when there are too many cells.
+    pub(crate) rollup: Option<Arc<Rollup>>,
 }
 
 impl Snapshot {
     pub(crate) fn of(state: Arc<State>) -> Self {
         Self { state, stop: None }
+    }
+
+    /// What a searcher shows, and nothing else.
+    pub(crate) fn of_cold(searcher: Searcher, fields: Fields) -> Result<Self, IndexError> {
+        Ok(Self::of(Arc::new(State {
+            position: Position::ZERO,
+            visible: 0,
+            hot: Arc::new([]),
+            columns: Columns::of(&searcher, &[])?,
+            searcher,
+            fields,
+            mask: None,
+            run_ids: Arc::new(RunIdFilter::new(0)),
+            metadata_keys: Arc::default(),
+            rollup: None,
+        })))
     }
 
     /// The same, but its questions end when `stop` says so.
@@ -78,10 +122,7 @@ impl Snapshot {
     /// # Errors
     /// `GivenUp` when nobody waits for the answer any more.
     pub(crate) fn go_on(&self) -> Result<(), IndexError> {
-        match &self.stop {
-            Some(stop) if stop.is_given_up() => Err(IndexError::GivenUp),
-            _ => Ok(()),
-        }
+        self.stop.as_ref().map_or(Ok(()), Stop::go_on)
     }
 
     /// Whether filters can ask for this key of metadata.
@@ -150,6 +191,23 @@ impl Snapshot {
         self.state.hot.iter().flat_map(move |chunk| chunk.visible(visible)).map(|entry| &entry.run)
     }
 
+    /// The hot runs that match.
+    ///
+    /// # Errors
+    /// `GivenUp` when nobody waits for the answer any more.
+    pub(crate) fn matching_hot(&self, filter: &Filter) -> Result<Vec<&Arc<RunSummary>>, IndexError> {
+        let mut matching = Vec::new();
+        for (run, index) in self.hot().zip(1_u64..) {
+            if index % 1024 == 0 {
+                self.go_on()?;
+            }
+            if filter.matches(run) {
+                matching.push(run);
+            }
+        }
+        Ok(matching)
+    }
+
     /// The cold index. Leave out what is [`masked`](Self::masked).
     pub fn searcher(&self) -> &Searcher {
         &self.state.searcher
@@ -168,6 +226,21 @@ impl Snapshot {
     /// Whether any document of this segment is masked; usually none is.
     pub fn has_mask(&self, segment_ord: u32) -> bool {
         self.state.mask.as_ref().is_some_and(|mask| mask.has(segment_ord))
+    }
+
+    /// Whether any document is masked.
+    pub(crate) fn has_any_mask(&self) -> bool {
+        self.state.mask.is_some()
+    }
+
+    /// The documents of this segment that are masked and lie in `docs`, ascending.
+    pub(crate) fn masked_docs(&self, segment_ord: u32, docs: Range<DocId>) -> Vec<DocId> {
+        self.state.mask.as_ref().map_or_else(Vec::new, |mask| mask.docs(segment_ord, docs))
+    }
+
+    /// What the ended runs of the cold index add up to, masked ones included; `None` when there are too many cells.
+    pub(crate) fn rollup(&self) -> Option<&Rollup> {
+        self.state.rollup.as_deref()
     }
 
     /// Whether this cold document must not be shown, because its run is hot.

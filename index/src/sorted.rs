@@ -132,7 +132,7 @@ impl Snapshot {
         let mut best = Best::new(self, request, offset + limit + 1);
         let mut total = 0;
         if !filter.is_hopeless() {
-            for run in self.hot().filter(|run| filter.matches(run)) {
+            for run in self.matching_hot(filter)? {
                 total += 1;
                 let key = (request.sort.rank(run), run_key(run.run_id));
                 best.add(Candidate { key, place: Place::Hot(run) })?;
@@ -225,6 +225,7 @@ impl<'a> Best<'a> {
             if begun >= self.want {
                 break;
             }
+            self.snapshot.go_on()?;
             if begun + group.len() > skip {
                 let mut group = group.iter().map(|candidate| self.run(candidate)).collect::<Result<Vec<_>, _>>()?;
                 group.sort_unstable_by_key(|run| run.run_id);

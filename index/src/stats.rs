@@ -1,13 +1,17 @@
 //! Statistics over all runs that match: exact sums, whatever their number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use agenttracer_model::taxonomy::{FailureType, RunStatus};
 use tantivy::DocId;
-use tantivy::columnar::{Cardinality, Column};
 
 use crate::columns::{Columns, Number, Text};
-use crate::matching::{Matching, Plan};
+use crate::filter::Dimensions;
+use crate::gather::{Aggregate, Values, dictionary};
+use crate::rollup::Grain;
+use crate::rollup::plan::{RolledCell, Rolling};
+use crate::timeline::statuses;
 use crate::{Filter, IndexError, RunSummary, Snapshot};
 
 /// Sums over the runs that match a filter.
@@ -28,24 +32,22 @@ pub struct Stats {
 impl Snapshot {
     /// The sums over all runs that match `filter` and have ended.
     ///
-    /// Takes about 25 ns a matching run.
+    /// Takes about 25 ns a matching run; where `filter` asks for names and times only, it takes as long as there are
+    /// agents, versions, environments and days.
     ///
     /// # Errors
     /// When the index cannot be read.
     pub fn stats(&self, filter: &Filter) -> Result<Stats, IndexError> {
-        let mut stats = Stats::default();
-        let filter = &filter.ended();
-        if filter.is_hopeless() {
-            return Ok(stats);
-        }
-        for run in self.hot().filter(|run| filter.matches(run)) {
-            stats.add(run);
-        }
-        let plan = Plan::new(self, filter)?;
-        for segment in plan.segments() {
-            if let Some(matching) = segment.matching()? {
-                SegmentSums::new(segment.columns)?.collect(matching, &mut stats)?;
-            }
+        let mut sums = StatsSums::default();
+        self.roll(filter, &mut sums)?;
+        let StatsSums { mut stats, failures, of_cells } = sums;
+        let of_cells = of_cells.into_iter().map(|(text, count)| (text.to_string(), count));
+        for (text, count) in failures.into_iter().chain(of_cells).filter(|(_, count)| *count > 0) {
+            let named = text.split_once('/').and_then(|(kind, code)| Some((FailureType::parse(kind)?, code)));
+            let Some((kind, code)) = named else {
+                return Err(IndexError::Document("a failure without a known type".to_owned()));
+            };
+            *stats.failures.entry((kind, code.to_owned())).or_default() += count;
         }
         Ok(stats)
     }
@@ -61,118 +63,100 @@ impl Stats {
         }
         self.step_latency_ms += u128::from(run.step_latency_ms());
         for failure in &run.failures {
-            self.add_failures(failure.failure_type, &failure.failure_code, 1);
+            let name = (failure.failure_type, failure.failure_code.to_string());
+            *self.failures.entry(name).or_default() += 1;
         }
-    }
-
-    fn add_failures(&mut self, failure_type: FailureType, code: &str, count: u64) {
-        *self.failures.entry((failure_type, code.to_owned())).or_default() += count;
     }
 }
 
-/// How many documents are looked at together.
-const BLOCK: usize = 1024;
+/// Sums that go on; failures are kept by `type/code` until the end.
+#[derive(Default)]
+struct StatsSums {
+    stats: Stats,
+    failures: HashMap<String, u64>,
+    of_cells: HashMap<Arc<str>, u64>,
+}
+
+impl Rolling for StatsSums {
+    fn dimensions(&self) -> Dimensions {
+        Dimensions::default()
+    }
+
+    fn grain(&self) -> Option<Grain> {
+        Some(Grain::Any)
+    }
+
+    fn add_cell(&mut self, rolled: &RolledCell<'_>) -> Result<(), IndexError> {
+        let (stats, cell) = (&mut self.stats, rolled.cell);
+        rolled.put(&mut stats.runs, cell.runs());
+        rolled.put(&mut stats.failed_runs, cell.by_status[RunStatus::Failure as usize]);
+        rolled.put_all(&mut stats.steps_by_type, &cell.steps_by_type);
+        rolled.put_large(&mut stats.step_latency_ms, cell.step_latency_ms);
+        for (text, count) in cell.failures.iter() {
+            let text = rolled.texts.text(text);
+            match self.of_cells.get_mut(text) {
+                Some(sum) => rolled.put(sum, count),
+                None => rolled.put(self.of_cells.entry(Arc::clone(text)).or_default(), count),
+            }
+        }
+        Ok(())
+    }
+}
 
 /// What is read of a segment, with the buffers for it.
-struct SegmentSums<'a> {
+struct SegmentStats<'a> {
     columns: &'a Columns,
-    status: &'a Column<u64>,
     /// What the status column holds for failure, when a run of the segment failed.
     failed: Option<u64>,
     /// How often each value of the failure column occurs.
     failures: Vec<u64>,
-    values: Vec<u64>,
-    rows: (Vec<DocId>, Vec<u32>),
+    buffers: Values,
 }
 
-impl<'a> SegmentSums<'a> {
-    fn new(columns: &'a Columns) -> Result<Self, IndexError> {
-        let status = columns.text(Text::Status)?;
-        let failed = status.dictionary().term_ord(RunStatus::Failure.as_str()).map_err(unreadable)?;
-        Ok(Self {
-            columns,
-            status: status.ords(),
-            failed,
-            failures: vec![0; columns.text(Text::Failure)?.num_terms()],
-            values: Vec::with_capacity(BLOCK),
-            rows: (Vec::new(), Vec::new()),
+impl Aggregate for StatsSums {
+    type Segment<'a> = SegmentStats<'a>;
+
+    fn add(&mut self, run: &RunSummary) -> Result<(), IndexError> {
+        self.stats.add(run);
+        Ok(())
+    }
+
+    fn open<'a>(&mut self, _ord: u32, columns: &'a Columns) -> Result<SegmentStats<'a>, IndexError> {
+        let statuses = statuses(columns)?;
+        let failed = statuses.iter().position(|status| *status == RunStatus::Failure).map(|ord| ord as u64);
+        let failures = vec![0; columns.text(Text::Failure)?.num_terms()];
+        Ok(SegmentStats { columns, failed, failures, buffers: Values::default() })
+    }
+
+    fn add_docs(&mut self, segment: &mut SegmentStats<'_>, docs: &[DocId]) -> Result<(), IndexError> {
+        let SegmentStats { columns, failed, failures, buffers } = segment;
+        let stats = &mut self.stats;
+        stats.runs += docs.len() as u64;
+        if let Some(failed) = failed {
+            let statuses = buffers.one_each(columns.text(Text::Status)?.ords(), docs);
+            stats.failed_runs += statuses.iter().filter(|ord| *ord == failed).count() as u64;
+        }
+        for (sum, number) in stats.steps_by_type.iter_mut().zip(Number::STEPS_BY_TYPE) {
+            *sum += buffers.one_each(columns.number(number)?, docs).iter().sum::<u64>();
+        }
+        // A run's latencies saturate at 2^64, so their sum needs more.
+        let latencies = buffers.one_each(columns.number(Number::StepLatencyMs)?, docs);
+        stats.step_latency_ms += latencies.iter().map(|ms| u128::from(*ms)).sum::<u128>();
+        if !failures.is_empty() {
+            for (_, ord) in buffers.all(columns.text(Text::Failure)?.ords(), docs) {
+                failures[ord as usize] += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, segment: SegmentStats<'_>) -> Result<(), IndexError> {
+        dictionary(segment.columns.text(Text::Failure)?, |ord, text| {
+            let count = segment.failures[ord as usize];
+            if count > 0 {
+                *self.failures.entry(text.to_owned()).or_default() += count;
+            }
+            Ok(())
         })
     }
-
-    fn collect(mut self, mut matching: Matching<'_>, stats: &mut Stats) -> Result<(), IndexError> {
-        let steps = self.number_columns(&Number::STEPS_BY_TYPE)?;
-        let latency = self.columns.number(Number::StepLatencyMs)?;
-        let mut docs = Vec::new();
-        while matching.next_block(BLOCK, &mut docs)? {
-            stats.runs += docs.len() as u64;
-            if let Some(failed) = self.failed {
-                stats.failed_runs += self.load(self.status, &docs).iter().filter(|ord| **ord == failed).count() as u64;
-            }
-            for (sum, column) in stats.steps_by_type.iter_mut().zip(&steps) {
-                *sum += self.load(column, &docs).iter().sum::<u64>();
-            }
-            // A run's latencies saturate at 2^64, so their sum needs more.
-            stats.step_latency_ms += self.load(latency, &docs).iter().map(|ms| u128::from(*ms)).sum::<u128>();
-            self.count_failures(&docs)?;
-        }
-        self.name_failures(stats)
-    }
-
-    fn number_columns(&self, numbers: &[Number]) -> Result<Vec<&'a Column<u64>>, IndexError> {
-        numbers.iter().map(|number| self.columns.number(*number)).collect()
-    }
-
-    /// The values of a column that has one for each document.
-    fn load(&mut self, column: &Column<u64>, docs: &[DocId]) -> &[u64] {
-        self.values.clear();
-        self.values.resize(docs.len(), 0);
-        if column.get_cardinality() == Cardinality::Full {
-            column.values.get_vals(docs, &mut self.values);
-        } else {
-            // Not what the writer writes; better slow than wrong.
-            for (value, doc) in self.values.iter_mut().zip(docs) {
-                *value = column.first(*doc).unwrap_or(0);
-            }
-        }
-        &self.values
-    }
-
-    fn count_failures(&mut self, docs: &[DocId]) -> Result<(), IndexError> {
-        if self.failures.is_empty() {
-            return Ok(());
-        }
-        let failure = self.columns.text(Text::Failure)?.ords();
-        let (owners, rows) = &mut self.rows;
-        owners.clear();
-        rows.clear();
-        failure.row_ids_for_docs(docs, owners, rows);
-        self.values.clear();
-        self.values.resize(rows.len(), 0);
-        failure.values.get_vals(rows, &mut self.values);
-        for ord in &self.values {
-            if let Some(count) = self.failures.get_mut(*ord as usize) {
-                *count += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives the counted failures their names.
-    fn name_failures(&self, stats: &mut Stats) -> Result<(), IndexError> {
-        let column = self.columns.text(Text::Failure)?;
-        let mut text = String::new();
-        for (ord, count) in (0..).zip(&self.failures).filter(|(_, count)| **count > 0) {
-            column.ord_to_str(ord, &mut text).map_err(unreadable)?;
-            let named = text.split_once('/').and_then(|(kind, code)| Some((FailureType::parse(kind)?, code)));
-            let Some((kind, code)) = named else {
-                return Err(IndexError::Document(format!("a failure without a known type, at {ord}")));
-            };
-            stats.add_failures(kind, code, *count);
-        }
-        Ok(())
-    }
-}
-
-fn unreadable(error: std::io::Error) -> IndexError {
-    crate::columns::unreadable(error.into())
 }

@@ -1,5 +1,6 @@
 //! The tantivy index on disk: opening, telling whether it can be used, removing it, its writer and reader.
 
+use std::collections::HashSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -7,10 +8,10 @@ use std::sync::Arc;
 
 use agenttracer_model::Position;
 use agenttracer_storage::disk::Disk;
-use tantivy::directory::Directory;
 use tantivy::directory::error::OpenReadError;
+use tantivy::error::DataCorruption;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, MergePolicy};
-use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyError};
+use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyError};
 use uuid::Uuid;
 
 use crate::checkpoint::Checkpoint;
@@ -18,6 +19,8 @@ use crate::cold::{self, ColdRun, Fields, SCHEMA_VERSION};
 use crate::directory::{MANAGED, META};
 use crate::metadata_keys::MetadataKeys;
 use crate::notes::{NOTES, Noted, Notes};
+use crate::rollup::Rollup;
+use crate::rollup::files::{self, Files};
 use crate::{DiskDirectory, IndexError, Options};
 
 /// The files of the index that tantivy's list does not name.
@@ -41,6 +44,9 @@ pub(crate) struct Opened {
     pub(crate) keys: MetadataKeys,
     /// Where the log tells of erasures, below `next`.
     pub(crate) notes: Notes,
+    /// The cells of the last commit; `None` when they are too many.
+    pub(crate) rollup: Option<Rollup>,
+    pub(crate) rollup_files: Files,
 }
 
 impl Store {
@@ -77,7 +83,8 @@ impl Store {
 
     fn open_as_it_is(&self, log: Uuid, options: &Options) -> tantivy::Result<Result<Opened, String>> {
         let (schema, fields) = cold::schema();
-        let index = tantivy::Index::open(self.directory()?)?;
+        let directory = self.directory()?;
+        let index = tantivy::Index::open(directory.clone())?;
         let payload = index.load_metas()?.payload.unwrap_or_default();
         let Some(checkpoint) = Checkpoint::parse(&payload) else {
             return Ok(Err("no commit says what it covers".to_owned()));
@@ -89,9 +96,10 @@ impl Store {
             return Ok(Err("it belongs to another log".to_owned()));
         }
         let reader = self.reader(&index, options)?;
-        let (keys, notes) =
-            (checkpoint.metadata_keys(), Notes::new(Arc::clone(&self.disk), &self.dir, checkpoint.noted));
-        Ok(Ok(Opened { index, reader, fields, next: checkpoint.next, keys, notes }))
+        let (next, keys) = (checkpoint.next, checkpoint.metadata_keys());
+        let (rollup_files, rollup) = self.rollup(&checkpoint, directory, &reader.searcher(), &fields)?;
+        let notes = Notes::new(Arc::clone(&self.disk), &self.dir, checkpoint.noted);
+        Ok(Ok(Opened { index, reader, fields, next, keys, notes, rollup, rollup_files }))
     }
 
     /// The index as it lies there, of whatever version and log; `None` when there is none that can be read.
@@ -106,21 +114,59 @@ impl Store {
         }
     }
 
+    /// The cells that a commit names; made anew from the index when they cannot be read.
+    fn rollup(
+        &self,
+        checkpoint: &Checkpoint,
+        directory: DiskDirectory,
+        searcher: &Searcher,
+        fields: &Fields,
+    ) -> tantivy::Result<(Files, Option<Rollup>)> {
+        if checkpoint.rollups_over {
+            return Ok((Files::anew(directory, &[]), None));
+        }
+        let reason = if checkpoint.rollups.is_empty() {
+            "no commit names them".to_owned()
+        } else {
+            match Files::read(&*self.disk, &self.dir, directory.clone(), &checkpoint.rollups)? {
+                Ok(read) => return Ok(read),
+                Err(reason) => reason,
+            }
+        };
+        if searcher.num_docs() > 0 {
+            tracing::info!(dir = %self.dir.display(), reason, "the rollups are made anew from the index");
+        }
+        let rollup = Rollup::of_index(searcher, fields).map_err(|error| match error {
+            IndexError::Document(what) => TantivyError::DataCorruption(DataCorruption::comment_only(what)),
+            error => TantivyError::SystemError(error.to_string()),
+        })?;
+        Ok((Files::anew(directory, &checkpoint.rollups), rollup))
+    }
+
     /// Removes whatever is there and makes an empty index.
     pub(crate) fn create(&self, options: &Options) -> Result<Opened, IndexError> {
         self.clear().map_err(|error| self.error(&error))?;
         let (schema, fields) = cold::schema();
         let create = || {
-            let index = tantivy::Index::create(self.directory()?, schema.clone(), cold::settings())?;
+            let directory = self.directory()?;
+            let index = tantivy::Index::create(directory.clone(), schema.clone(), cold::settings())?;
             let reader = self.reader(&index, options)?;
             let notes = Notes::new(Arc::clone(&self.disk), &self.dir, Noted::default());
-            Ok(Opened { index, reader, fields, next: Position::ZERO, keys: MetadataKeys::default(), notes })
+            let (rollup, rollup_files) = (Some(Rollup::default()), Files::anew(directory, &[]));
+            let (next, keys) = (Position::ZERO, MetadataKeys::default());
+            Ok(Opened { index, reader, fields, next, keys, notes, rollup, rollup_files })
         };
         create().map_err(|error: TantivyError| self.error(&error))
     }
 
-    /// The one writer of an index, with a merge policy for about one commit a second.
-    pub(crate) fn writer(&self, index: &tantivy::Index, options: &Options) -> Result<IndexWriter<ColdRun>, IndexError> {
+    /// The one writer of an index, with a merge policy for about one commit a second. Files that no commit names are
+    /// removed, but for the rollups of `kept`.
+    pub(crate) fn writer(
+        &self,
+        index: &tantivy::Index,
+        kept: &Files,
+        options: &Options,
+    ) -> Result<IndexWriter<ColdRun>, IndexError> {
         let writer = IndexWriterOptions::builder()
             .num_worker_threads(1)
             .memory_budget_per_thread(options.writer_heap_bytes)
@@ -128,7 +174,7 @@ impl Store {
             .num_merge_threads(1)
             .build();
         let writer = index.writer_with_options(writer).map_err(|error| self.error(&error))?;
-        self.remove_strays(index).map_err(|error| self.error(&error))?;
+        self.remove_strays(index, kept).map_err(|error| self.error(&error))?;
         writer.set_merge_policy(Self::merge_policy());
         Ok(writer)
     }
@@ -146,9 +192,18 @@ impl Store {
 
     /// Whether the directory holds the files of the last commit and no others.
     pub(crate) fn has_only_what_is_committed(&self, index: &tantivy::Index) -> tantivy::Result<bool> {
-        let mut known = index.load_metas()?.list_segment_files();
-        known.extend(OURS.map(PathBuf::from));
+        let known = self.committed_files(index)?;
         Ok(self.disk.list(&self.dir)?.iter().all(|(name, _)| known.contains(Path::new(name))))
+    }
+
+    /// What the last commit names, and what always stands beside that.
+    fn committed_files(&self, index: &tantivy::Index) -> tantivy::Result<HashSet<PathBuf>> {
+        let metas = index.load_metas()?;
+        let mut files = metas.list_segment_files();
+        let checkpoint = metas.payload.as_deref().and_then(Checkpoint::parse);
+        files.extend(checkpoint.into_iter().flat_map(|checkpoint| checkpoint.rollups).map(PathBuf::from));
+        files.extend(OURS.map(PathBuf::from));
+        Ok(files)
     }
 
     /// The files whose checksum does not hold.
@@ -159,6 +214,12 @@ impl Store {
         match self.guard(|| tantivy::Index::open(self.directory()?)?.validate_checksum()) {
             Ok(files) => {
                 let mut files: Vec<_> = files.into_iter().map(|file| self.dir.join(file)).collect();
+                for name in self.checkpoint()?.map(|checkpoint| checkpoint.rollups).unwrap_or_default() {
+                    let file = self.dir.join(name);
+                    if !files::is_whole(&*self.disk, &file).map_err(|error| self.error(&error))? {
+                        files.push(file);
+                    }
+                }
                 files.sort();
                 Ok(files)
             }
@@ -180,8 +241,8 @@ impl Store {
             .try_into()
     }
 
-    fn directory(&self) -> tantivy::Result<Box<dyn Directory>> {
-        Ok(Box::new(DiskDirectory::open(Arc::clone(&self.disk), &self.dir)?))
+    fn directory(&self) -> tantivy::Result<DiskDirectory> {
+        Ok(DiskDirectory::open(Arc::clone(&self.disk), &self.dir)?)
     }
 
     fn exists(&self) -> Result<bool, IndexError> {
@@ -208,13 +269,14 @@ impl Store {
     }
 
     /// Removes the files that a crash left and that tantivy does not know of. The writer of `index` writes nothing yet.
-    fn remove_strays(&self, index: &tantivy::Index) -> tantivy::Result<()> {
+    fn remove_strays(&self, index: &tantivy::Index, kept: &Files) -> tantivy::Result<()> {
         // The files first: one that comes into being meanwhile was listed by tantivy before.
         let files = self.disk.list(&self.dir)?;
         let mut known = index.directory().list_managed_files();
         // Should the list be older than the index, it must not cost a segment.
-        known.extend(index.load_metas()?.list_segment_files());
-        known.extend(OURS.map(PathBuf::from));
+        known.extend(self.committed_files(index)?);
+        // A commit that failed may have taken effect all the same; then those before it are still the ones to go on from.
+        known.extend(kept.names().map(PathBuf::from));
         for (name, _) in files {
             if !known.contains(Path::new(&name)) {
                 tracing::info!(name, "removing a file that no commit names");

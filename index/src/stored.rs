@@ -12,9 +12,11 @@ use agenttracer_model::{Digest, Metadata, Position, Timestamp, Value};
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
-use crate::{DecisionSummary, FailureSummary, IndexError, RunSummary, SignalSummary, StepSummary, Tenth};
+use crate::{
+    Amounts, DecisionSummary, FailureSummary, IndexError, RunSummary, SignalSummary, StepSummary, Tenth, UsageSummary,
+};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Far more than any run can need; a damaged length is not believed.
 const LIMIT_BYTES: usize = 16 << 20;
@@ -51,6 +53,7 @@ struct StoredRun<'a> {
     decisions: Vec<StoredDecision<'a>>,
     signals: Vec<StoredSignal>,
     step_facts: Vec<&'a str>,
+    usage: Vec<StoredUsage<'a>>,
     digest: Option<[u8; 32]>,
     batches: Vec<Stride>,
 }
@@ -76,6 +79,15 @@ struct StoredSignal {
     code: u16,
     value: bool,
     count: u32,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredUsage<'a> {
+    model: &'a str,
+    steps: u32,
+    input_tokens: u64,
+    output_tokens: u64,
+    cost_nano_usd: u64,
 }
 
 /// `count` positions, each `step` after the one before it (the first stride begins at position 0).
@@ -127,6 +139,7 @@ pub(crate) fn encode(run: &RunSummary) -> Vec<u8> {
         decisions: run.decisions.iter().map(store_decision).collect(),
         signals: run.signals.iter().map(store_signal).collect(),
         step_facts: run.step_facts.iter().map(|fact| &**fact).collect(),
+        usage: run.usage.iter().map(store_usage).collect(),
         digest: run.digest.map(|digest| digest.0),
         batches: store_positions(&run.batches),
     };
@@ -196,6 +209,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RunSummary, IndexError> {
         decisions: decisions.ok_or_else(|| damaged("unknown reason"))?,
         signals: signals.ok_or_else(|| damaged("unknown signal"))?,
         step_facts: stored.step_facts.iter().map(|&fact| fact.into()).collect(),
+        usage: stored.usage.iter().map(load_usage).collect(),
         digest: stored.digest.map(Digest),
         batches,
     })
@@ -231,6 +245,17 @@ fn store_signal(signal: &SignalSummary) -> StoredSignal {
 
 fn load_signal(signal: &StoredSignal) -> Option<SignalSummary> {
     Some(SignalSummary { code: SignalCode::from_tag(signal.code)?, value: signal.value, count: signal.count })
+}
+
+fn store_usage(usage: &UsageSummary) -> StoredUsage<'_> {
+    let UsageSummary { model, steps, amounts: Amounts { input_tokens, output_tokens, cost_nano_usd } } = usage;
+    let (input_tokens, output_tokens, cost_nano_usd) = (*input_tokens, *output_tokens, *cost_nano_usd);
+    StoredUsage { model, steps: *steps, input_tokens, output_tokens, cost_nano_usd }
+}
+
+fn load_usage(usage: &StoredUsage<'_>) -> UsageSummary {
+    let StoredUsage { model, steps, input_tokens, output_tokens, cost_nano_usd } = *usage;
+    UsageSummary { model: model.into(), steps, amounts: Amounts { input_tokens, output_tokens, cost_nano_usd } }
 }
 
 fn store_positions(positions: &[Position]) -> Vec<Stride> {
@@ -324,6 +349,8 @@ mod tests {
         }];
         full.signals = vec![SignalSummary { code: SignalCode::from_tag(25).unwrap(), value: true, count: 1 }];
         full.step_facts = vec!["model\0m-1".into()];
+        let amounts = Amounts { input_tokens: 5, output_tokens: u64::MAX, cost_nano_usd: 7 };
+        full.usage = vec![UsageSummary { model: "m-1".into(), steps: 3, amounts }];
         full.batches = [0, 5, 6, 7, 8, 900].map(Position::new).to_vec();
         let bytes = encode(&full);
         assert_eq!(decode(&bytes).unwrap(), full);

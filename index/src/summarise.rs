@@ -14,6 +14,7 @@ use agenttracer_storage::record::{DecodeError, RecordRef, Records, ScalarRef, St
 use uuid::Uuid;
 
 use crate::names::Names;
+use crate::usage::{RunUsage, Told};
 use crate::{DecisionSummary, Fact, FailureSummary, RunSummary, SignalSummary, StepSummary, Tenth};
 
 /// The summary of a run that arrived whole, from its records. `None` when the records are not of the plain form that
@@ -63,12 +64,14 @@ pub(crate) fn of_whole(batch: &StoredBatch, names: &mut Names) -> Result<Option<
         decisions: Vec::new(),
         signals: Vec::new(),
         step_facts: Vec::new(),
+        usage: Vec::new(),
         digest: None,
         batches: vec![batch.position],
     };
     let mut steps: Vec<StepRef<'_>> = Vec::with_capacity(16);
     let mut failures = Vec::new();
     let mut facts = StepFacts::default();
+    let mut usage = RunUsage::default();
     let mut unsuccessful = Vec::new();
     let mut ended = false;
     for record in records {
@@ -78,7 +81,12 @@ pub(crate) fn of_whole(batch: &StoredBatch, names: &mut Names) -> Result<Option<
         match record? {
             RecordRef::StepEnded(step) => {
                 if !step.metadata.is_empty() {
-                    step.metadata.scalars(|key, value| facts.add_scalar(key, value))?;
+                    let mut told = Told::default();
+                    step.metadata.scalars(|key, value| {
+                        facts.add_scalar(key, value);
+                        told.note(key, value);
+                    })?;
+                    told.usage(names).iter().for_each(|used| usage.add(used));
                 }
                 steps.push(step);
             }
@@ -127,6 +135,7 @@ pub(crate) fn of_whole(batch: &StoredBatch, names: &mut Names) -> Result<Option<
     group_decisions(&mut run.decisions);
     group_signals(&mut run.signals);
     run.step_facts = facts.into_list(names);
+    run.usage = usage.summaries(&run.metadata, names);
     Ok(Some(run))
 }
 
@@ -304,8 +313,9 @@ pub(crate) fn of_batches(mut batches: Vec<RunBatch>, names: &mut Names) -> Optio
     let steps = group_steps(view.steps.iter().map(|step| (step.name.as_str(), step.step_type, step.latency_ms)), names);
     let timed: Vec<_> = view.steps.iter().map(TimedStep::from).collect();
     let failure_cluster = view.failure_path().map(|path| path.signature(&view.agent_id));
-    let mut facts = StepFacts::default();
+    let (mut facts, mut usage) = (StepFacts::default(), RunUsage::default());
     for step in &view.steps {
+        Told::of(&step.metadata, names).iter().for_each(|used| usage.add(used));
         for key in Fact::OF_STEPS {
             if let Some(fact) = step.metadata.get(key).and_then(Value::as_fact) {
                 facts.add(key, fact);
@@ -362,6 +372,7 @@ pub(crate) fn of_batches(mut batches: Vec<RunBatch>, names: &mut Names) -> Optio
         decisions,
         signals,
         step_facts: facts.into_list(names),
+        usage: usage.summaries(&view.metadata, names),
         metadata: view.metadata,
         digest,
         batches: positions,
@@ -407,6 +418,7 @@ mod tests {
             assert_eq!(summary.signal_count() as usize, run.quality_signals.len());
             assert_eq!(summary.decision_count() as usize, run.decisions.len());
             assert_eq!(summary.failure_cluster.is_some(), run.status == RunStatus::Failure);
+            assert!(summary.usage.iter().any(|used| used.amounts.input_tokens > 0), "{:?}", summary.usage);
             assert!(summary.step_facts.iter().any(|fact| fact.starts_with("model\0")), "{:?}", summary.step_facts);
             retries += summary.retry_count;
             failures += summary.failures.len();
@@ -418,7 +430,7 @@ mod tests {
         #[test]
         fn both_ways_to_a_summary_agree(
             seed in 0..1000_u64,
-            changes in prop::collection::vec((0..8_usize, 0..8_usize, 0..9_u8, 1..4_u32), 0..12),
+            changes in prop::collection::vec((0..8_usize, 0..8_usize, 0..10_u8, 1..4_u32), 0..12),
             ended in any::<bool>(),
         ) {
             let mut run = sample::run(seed);
@@ -442,6 +454,7 @@ mod tests {
                         step.metadata.0.retain(|(key, _)| key != "model");
                         step.metadata.0.push(("model".into(), Value::Float(f64::from(number) / 2.0)));
                     }
+                    8 => step.metadata.0.retain(|(key, _)| key != "input_tokens" && key != "model"),
                     7 => step.started_at = Timestamp::from_micros(step.started_at.as_micros() - i64::from(number) * 90_000),
                     _ => (step.name, step.step_type) = (name, step_type),
                 }

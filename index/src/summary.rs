@@ -6,6 +6,8 @@ use agenttracer_model::timing::Timing;
 use agenttracer_model::{Digest, Metadata, Position, Timestamp};
 use uuid::Uuid;
 
+use crate::UsageSummary;
+
 /// What a list page shows and a filter asks of a run: its view without children.
 ///
 /// Names that repeat from run to run are shared.
@@ -60,6 +62,8 @@ pub struct RunSummary {
     pub signals: Vec<SignalSummary>,
     /// What its steps say of the model and the provider they asked and of HTTP answers, ascending: see [`Fact`].
     pub step_facts: Vec<Arc<str>>,
+    /// What it used of models, ascending by model.
+    pub usage: Vec<UsageSummary>,
     /// The content digest of a run that arrived whole.
     pub digest: Option<Digest>,
     /// The first positions of the batches that hold the run, ascending; the first is the run's `position`.
@@ -251,6 +255,7 @@ pub(crate) mod tests {
             decisions: Vec::new(),
             signals: Vec::new(),
             step_facts: Vec::new(),
+            usage: Vec::new(),
             digest: None,
             batches: vec![Position::new(n * 4)],
         }

@@ -14,6 +14,7 @@ use tantivy::{Segment, SegmentReader, TantivyError};
 use uuid::Uuid;
 
 use crate::cold::StoredBytes;
+use crate::rollup::files;
 use crate::store::Store;
 use crate::{IndexError, stored};
 
@@ -45,7 +46,7 @@ type See<'a> = dyn FnMut(&str, Trace<'_>) + 'a;
 /// # Errors
 /// When the disk fails, or the index cannot be read: it can be deleted to have it rebuilt.
 pub fn traces(disk: Arc<dyn Disk>, dir: &Path, see: &mut See<'_>) -> Result<bool, IndexError> {
-    let store = Store::new(disk, dir);
+    let store = Store::new(Arc::clone(&disk), dir);
     let Some(index) = store.any_index()? else { return Ok(false) };
     let mut walk = || -> tantivy::Result<()> {
         for segment in index.searchable_segments()? {
@@ -59,7 +60,18 @@ pub fn traces(disk: Arc<dyn Disk>, dir: &Path, see: &mut See<'_>) -> Result<bool
         Ok(())
     };
     walk().map_err(|error| store.error(&error))?;
+    rollups(&*disk, dir, see).map_err(|error| store.error(&error))?;
     Ok(true)
+}
+
+/// The names and codes that rollups count; a cell without runs still has its name.
+fn rollups(disk: &dyn Disk, dir: &Path, see: &mut See<'_>) -> std::io::Result<()> {
+    for (name, _) in disk.list(dir)?.iter().filter(|(name, _)| files::is_name(name)) {
+        files::texts(disk, &dir.join(name), &mut |text, cells| {
+            see(name, Trace::Value { dictionary: "texts of rollups", value: text.as_bytes(), documents: cells });
+        })?;
+    }
+    Ok(())
 }
 
 fn terms(segment: &Segment, reader: &SegmentReader, see: &mut dyn FnMut(Trace<'_>)) -> tantivy::Result<()> {

@@ -17,6 +17,7 @@ use crate::cold::{self, Fields, run_term};
 use crate::columns::{Columns, Number};
 use crate::live::LiveRun;
 use crate::names::Names;
+use crate::rollup::Rollup;
 use crate::store::Store;
 use crate::{IndexError, Options, RunSummary, summarise};
 
@@ -29,6 +30,7 @@ pub struct Checker {
     searcher: Searcher,
     fields: Fields,
     next: Position,
+    rollup: Option<Rollup>,
     names: Names,
     /// Live runs, until the last of their batches comes.
     gathered: HashMap<Uuid, LiveRun>,
@@ -68,6 +70,7 @@ impl Checker {
         };
         Ok(Ok(Self {
             searcher: opened.reader.searcher(),
+            rollup: opened.rollup,
             fields: opened.fields,
             next: opened.next,
             names: Names::new(),
@@ -165,6 +168,18 @@ impl Checker {
         // Each difference concerns one run that the index has, or lacks; more than these come from nowhere.
         if documents > runs + differences {
             self.differs(|| format!("the index has {documents} runs, of which the log has {runs}"));
+        }
+        match Rollup::of_index(&self.searcher, &self.fields) {
+            Err(error) => self.differs(|| format!("the rollups cannot be checked: {error}")),
+            Ok(Some(made)) => match &self.rollup {
+                Some(stored) if stored.agrees_with(&made) => {}
+                // The files are whole: damaged ones would have been made anew.
+                Some(_) => self.differs(|| "the rollups are not what the index adds up to".to_owned()),
+                // There were too many cells once.
+                None => {}
+            },
+            Ok(None) if self.rollup.is_some() => self.differs(|| "there are more rollups than there may be".to_owned()),
+            Ok(None) => {}
         }
         self.check
     }

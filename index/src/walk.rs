@@ -72,9 +72,12 @@ impl Snapshot {
         if filter.is_hopeless() {
             return Ok(nothing(Count::Exactly(0)));
         }
-        let hot: Vec<_> = self.hot().filter(|run| filter.matches(run)).collect();
+        let hot = self.matching_hot(filter)?;
         let plan = Plan::new(self, filter)?;
-        let total = plan.count(hot.len() as u64, request.count_up_to)?;
+        let total = match self.rolled_count(filter, hot.len() as u64, request.count_up_to)? {
+            Some(count) => count,
+            None => plan.count(hot.len() as u64, request.count_up_to)?,
+        };
         if matches!(total, Count::Exactly(count) if request.offset >= count) || request.limit == 0 {
             return Ok(nothing(total));
         }
@@ -183,6 +186,8 @@ impl<'a> Walk<'a> {
         let mut picked = Vec::with_capacity(want);
         let mut instant = Vec::new();
         while picked.len() < want {
+            // A far page can go over millions of runs between two blocks of a segment.
+            self.snapshot.go_on()?;
             let Some((newest, time, others)) = self.newest()? else { break };
             // What of its block is newer than all else, and is not the block's last instant, needs no merging: that
             // one may go on in the next block.

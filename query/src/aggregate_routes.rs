@@ -146,6 +146,7 @@ pub(crate) fn failures(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal
     let clusters = snapshot.clusters(&filter, limit)?;
     let mut views = Vec::with_capacity(clusters.largest.len());
     for cluster in clusters.largest {
+        asked.stop.go_on()?;
         // A run that cannot be read costs its cluster the words, not the numbers.
         let example = match cluster.examples.first() {
             Some(run_id) => snapshot.find(*run_id)?.and_then(|run| shared.runs().view(&run).ok()),

@@ -1,16 +1,40 @@
-use std::sync::Arc;
-use std::time::Duration;
+//! Who may use the processors, and for how long.
+//!
+//! Every query begins in the short lane, in which few run at a time and most end soon. One that is still at work after a while
+//! gives its turn there to the next and goes on in the wide lane, when there is room in it. So however many wide queries are
+//! asked, short ones find a turn, and ingest finds a processor. Nobody has to guess what a query costs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use agenttracer_index::Stop;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Runs queries on threads of their own, a few at a time, so that they cannot hold up the threads that serve
 /// connections and ingest. Who finds the queue full is sent away at once.
 pub(crate) struct Gate {
     /// One permit for each query that may run or wait.
     places: Arc<Semaphore>,
-    /// One permit for each query that may run.
+    /// One permit for each query that may run in the short lane.
     turns: Arc<Semaphore>,
+    wide: Arc<Lane>,
+    wide_after: Duration,
+}
+
+/// How many queries run and wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// In the short lane at a time; at least 1.
+    pub(crate) running: usize,
+    /// For a turn in it.
+    pub(crate) waiting: usize,
+    /// In the wide lane at a time; at least 1.
+    pub(crate) wide_running: usize,
+    /// For a turn in it, each on a thread of its own.
+    pub(crate) wide_waiting: usize,
+    /// How long a query may run in the short lane.
+    pub(crate) wide_after: Duration,
 }
 
 /// Why a query did not run to its end.
@@ -25,14 +49,24 @@ pub(crate) enum GateError {
 }
 
 impl Gate {
-    /// At most `running` queries at a time (at least 1), and `waiting` more in the queue.
-    pub(crate) fn new(running: usize, waiting: usize) -> Self {
-        let running = running.clamp(1, 1024);
-        let places = running.saturating_add(waiting).min(Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(places)), turns: Arc::new(Semaphore::new(running)) }
+    /// No query runs yet.
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let running = bounds.running.clamp(1, 1024);
+        let places = running.saturating_add(bounds.waiting).min(Semaphore::MAX_PERMITS);
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            turns: Arc::new(Semaphore::new(running)),
+            wide: Arc::new(Lane {
+                state: Mutex::default(),
+                freed: Condvar::new(),
+                running: bounds.wide_running.max(1),
+                waiting: bounds.wide_waiting,
+            }),
+            wide_after: bounds.wide_after,
+        }
     }
 
-    /// Runs `query` when it is its turn.
+    /// Runs `query`, which is short, when it is its turn.
     ///
     /// A caller that goes away while it waits takes its query along; one that runs already ends by itself, and holds
     /// its turn until then.
@@ -41,9 +75,7 @@ impl Gate {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| GateError::Full)?;
-        // Nobody closes the semaphore.
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| GateError::Full)?;
+        let (place, turn) = self.turn().await?;
         let running = tokio::task::spawn_blocking(move || {
             let answer = query();
             drop((turn, place));
@@ -51,30 +83,165 @@ impl Gate {
         });
         running.await.map_err(|_| GateError::Panicked)
     }
-}
 
-/// Tells a query to give up when nobody waits for it any more: dropped with the future that waits.
-struct Waiting(Stop);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.give_up();
-    }
-}
-
-impl Gate {
-    /// As [`run`](Self::run), but the query is given up when its caller goes away or `timeout` is over, by a [`Stop`] that it
-    /// has to look at.
+    /// Runs `query` when it is its turn, and gives it up when its caller goes away or `timeout` is over, by a [`Stop`] that
+    /// it has to look at: there it also waits, when it goes over into the wide lane.
     pub(crate) async fn run_until<T, F>(&self, timeout: Duration, query: F) -> Result<T, GateError>
     where
         T: Send + 'static,
         F: FnOnce(Stop) -> T + Send + 'static,
     {
-        let stop = Stop::default();
-        let _waiting = Waiting(stop.clone());
-        let answer = self.run(move || query(stop));
+        let answer = async {
+            let (place, turn) = self.turn().await?;
+            let course = Arc::new(Course {
+                began: Instant::now(),
+                wide_after: self.wide_after,
+                turn: Mutex::new(Some(turn)),
+                lane: Arc::clone(&self.wide),
+                is_wide: AtomicBool::new(false),
+                is_left: AtomicBool::new(false),
+                is_refused: AtomicBool::new(false),
+            });
+            let stop = Stop::with_pace({
+                let course = Arc::clone(&course);
+                move || course.go_on()
+            });
+            let _waiting = Waiting { stop: stop.clone(), course: Arc::clone(&course) };
+            let running = tokio::task::spawn_blocking(move || {
+                // Dropped last, also by a panic.
+                let (_place, course) = (place, Ended(course));
+                let answer = query(stop);
+                (answer, course.0.is_refused.load(Ordering::Relaxed))
+            });
+            match running.await {
+                Ok((_, true)) => Err(GateError::Full),
+                Ok((answer, false)) => Ok(answer),
+                Err(_) => Err(GateError::Panicked),
+            }
+        };
         tokio::time::timeout(timeout, answer).await.unwrap_or(Err(GateError::TimedOut))
     }
+
+    async fn turn(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), GateError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| GateError::Full)?;
+        // Nobody closes the semaphore.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| GateError::Full)?;
+        Ok((place, turn))
+    }
+}
+
+/// A query on its way.
+struct Course {
+    began: Instant,
+    wide_after: Duration,
+    /// In the short lane.
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
+    lane: Arc<Lane>,
+    is_wide: AtomicBool,
+    /// Nobody waits for it any more.
+    is_left: AtomicBool,
+    /// There was no room in the wide lane, and none to wait for it.
+    is_refused: AtomicBool,
+}
+
+impl Course {
+    /// Whether the query may go on; waits for a turn in the wide lane when it needs one. Called by its own thread only.
+    fn go_on(&self) -> bool {
+        if self.is_wide.load(Ordering::Relaxed) || self.began.elapsed() < self.wide_after {
+            return true;
+        }
+        lock(&self.turn).take();
+        let entered = self.lane.enter(&self.is_left);
+        self.is_wide.store(entered == Entry::Entered, Ordering::Relaxed);
+        self.is_refused.store(entered == Entry::Full, Ordering::Relaxed);
+        entered == Entry::Entered
+    }
+}
+
+/// Gives back what a query had, when it has ended.
+struct Ended(Arc<Course>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        lock(&self.0.turn).take();
+        if self.0.is_wide.load(Ordering::Relaxed) {
+            self.0.lane.leave();
+        }
+    }
+}
+
+/// Tells a query to give up when nobody waits for it any more: dropped with the future that waits.
+struct Waiting {
+    stop: Stop,
+    course: Arc<Course>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.stop.give_up();
+        self.course.is_left.store(true, Ordering::Relaxed);
+        self.course.lane.look();
+    }
+}
+
+/// Turns that threads wait for.
+struct Lane {
+    state: Mutex<LaneState>,
+    freed: Condvar,
+    running: usize,
+    waiting: usize,
+}
+
+#[derive(Default)]
+struct LaneState {
+    running: usize,
+    waiting: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    Entered,
+    /// Too many wait already.
+    Full,
+    /// Nobody waits for the answer any more.
+    Left,
+}
+
+impl Lane {
+    fn enter(&self, is_left: &AtomicBool) -> Entry {
+        let mut state = lock(&self.state);
+        if state.running >= self.running && state.waiting >= self.waiting {
+            return Entry::Full;
+        }
+        state.waiting += 1;
+        while state.running >= self.running && !is_left.load(Ordering::Relaxed) {
+            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.waiting -= 1;
+        if is_left.load(Ordering::Relaxed) {
+            // The notice that woke this one may have been meant for the next.
+            self.freed.notify_all();
+            return Entry::Left;
+        }
+        state.running += 1;
+        Entry::Entered
+    }
+
+    fn leave(&self) {
+        lock(&self.state).running -= 1;
+        self.freed.notify_all();
+    }
+
+    /// Lets those who wait see whether anybody still waits for them. Under the lock, or one that is about to wait would miss it.
+    fn look(&self) {
+        drop(lock(&self.state));
+        self.freed.notify_all();
+    }
+}
+
+/// What a panic left is whole: each of these critical sections is one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -83,9 +250,14 @@ mod tests {
 
     use super::*;
 
+    fn gate(running: usize, waiting: usize) -> Arc<Gate> {
+        let wide_after = Duration::from_secs(3600);
+        Arc::new(Gate::new(Bounds { running, waiting, wide_running: 1, wide_waiting: 1, wide_after }))
+    }
+
     #[tokio::test]
     async fn the_queue_is_bounded_and_moves_on() {
-        let gate = Arc::new(Gate::new(1, 1));
+        let gate = gate(1, 1);
         let (started, has_started) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
         let running = tokio::spawn({
@@ -116,7 +288,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_is_given_up_when_its_time_is_over_or_its_caller_leaves() {
-        let gate = Arc::new(Gate::new(1, 4));
+        let gate = gate(1, 4);
         let until_given_up = |stop: Stop| {
             while !stop.is_given_up() {
                 std::thread::yield_now();
@@ -136,8 +308,68 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_gives_its_turn_back() {
-        let gate = Gate::new(1, 0);
+        let gate = gate(1, 0);
         assert_eq!(gate.run(|| panic!("as this test wants")).await, Err::<(), _>(GateError::Panicked));
+        let panics = |_| panic!("as this test wants");
+        assert_eq!(gate.run_until(Duration::from_secs(3600), panics).await, Err::<(), _>(GateError::Panicked));
         assert_eq!(gate.run(|| 4).await, Ok(4));
+    }
+
+    /// A query that goes over into the wide lane, says so, and ends when it is told to.
+    fn wide_query(gate: &Arc<Gate>, name: u32, entered: &mpsc::Sender<u32>) -> (mpsc::Sender<()>, Answer) {
+        let (gate, entered) = (Arc::clone(gate), entered.clone());
+        let (end, ends) = mpsc::channel::<()>();
+        let query = move |stop: Stop| {
+            stop.go_on().ok()?;
+            entered.send(name).unwrap();
+            ends.recv().unwrap();
+            Some(name)
+        };
+        (end, tokio::spawn(async move { gate.run_until(Duration::from_secs(3600), query).await }))
+    }
+
+    type Answer = tokio::task::JoinHandle<Result<Option<u32>, GateError>>;
+
+    async fn next(entered: &Arc<Mutex<mpsc::Receiver<u32>>>) -> u32 {
+        let entered = Arc::clone(entered);
+        tokio::task::spawn_blocking(move || lock(&entered).recv().unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn wide_queries_wait_for_each_other_and_short_ones_do_not() {
+        let bounds = Bounds { running: 1, waiting: 9, wide_running: 1, wide_waiting: 1, wide_after: Duration::ZERO };
+        let gate = Arc::new(Gate::new(bounds));
+        let (entered, enters) = mpsc::channel();
+        let enters = Arc::new(Mutex::new(enters));
+        let (end_first, first) = wide_query(&gate, 1, &entered);
+        assert_eq!(next(&enters).await, 1);
+        let (end_second, second) = wide_query(&gate, 2, &entered);
+        while lock(&gate.wide.state).waiting == 0 {
+            tokio::task::yield_now().await;
+        }
+        // The only turn of the short lane is free, though two queries are at work.
+        assert_eq!(gate.run(|| 7).await, Ok(7));
+        // A third has no place to wait.
+        let (_end, third) = wide_query(&gate, 3, &entered);
+        assert_eq!(third.await.unwrap(), Err(GateError::Full));
+        assert!(lock(&enters).try_recv().is_err(), "the second has not entered");
+        end_first.send(()).unwrap();
+        assert_eq!(first.await.unwrap(), Ok(Some(1)));
+        assert_eq!(next(&enters).await, 2);
+        // One whose caller leaves while it waits goes, too.
+        let (_end, fourth) = wide_query(&gate, 4, &entered);
+        while lock(&gate.wide.state).waiting == 0 {
+            tokio::task::yield_now().await;
+        }
+        fourth.abort();
+        while lock(&gate.wide.state).waiting > 0 {
+            tokio::task::yield_now().await;
+        }
+        end_second.send(()).unwrap();
+        assert_eq!(second.await.unwrap(), Ok(Some(2)));
+        while lock(&gate.wide.state).running > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((gate.turns.available_permits(), gate.places.available_permits()), (1, 10));
     }
 }

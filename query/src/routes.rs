@@ -63,7 +63,8 @@ pub(crate) struct Asked {
     params: Vec<String>,
     /// The entity tags that the client has.
     if_none_match: Option<String>,
-    stop: Stop,
+    /// Looked at by whatever takes long.
+    pub(crate) stop: Stop,
 }
 
 impl Asked {
@@ -154,7 +155,7 @@ fn question(
     get(move |uri: Uri, headers: HeaderMap, params: Result<RawPathParams, RawPathParamsRejection>| {
         let shared = Arc::clone(&shared);
         async move {
-            let started = Instant::now();
+            let mut request = Request::new(&shared, name);
             let path = uri.path().to_owned();
             let params = params.map(|params| params.iter().map(|(_, value)| value.to_owned()).collect());
             let asked = Asked {
@@ -175,10 +176,37 @@ fn question(
             let response = outcome
                 .and_then(|answer| answer.into_response(&shared.held))
                 .unwrap_or_else(|refusal| refusal.into_response(&path));
-            shared.metrics.answered(name, response.status().as_u16(), started.elapsed().as_secs_f64());
+            request.answered_with(response.status().as_u16());
             response
         }
     })
+}
+
+/// A request until it is counted: with the status of its answer, or as left by its client.
+struct Request {
+    shared: Arc<Shared>,
+    endpoint: &'static str,
+    started: Instant,
+    status: u16,
+}
+
+/// What a request is counted as whose client went away before the answer. No client sees it; nginx has the same.
+const CLIENT_LEFT: u16 = 499;
+
+impl Request {
+    fn new(shared: &Arc<Shared>, endpoint: &'static str) -> Self {
+        Self { shared: Arc::clone(shared), endpoint, started: Instant::now(), status: CLIENT_LEFT }
+    }
+
+    fn answered_with(&mut self, status: u16) {
+        self.status = status;
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.shared.metrics.answered(self.endpoint, self.status, self.started.elapsed().as_secs_f64());
+    }
 }
 
 /// `GET /v1/tail`: answered for as long as the client wants.
@@ -239,7 +267,7 @@ pub(crate) fn list(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
     let body = match wanted.view {
         View::Summary => sonic_rs::to_vec(&runs.map(SummaryView::from).collect::<Vec<_>>())?,
         View::Full => {
-            let list = shared.runs().list(runs, shared.max_page_bytes)?;
+            let list = shared.runs().list(runs, shared.max_page_bytes, &asked.stop)?;
             if list.damaged > 0 {
                 headers.push((HeaderName::from_static("x-damaged-runs"), HeaderValue::from(list.damaged)));
             }

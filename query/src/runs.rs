@@ -1,4 +1,4 @@
-use agenttracer_index::RunSummary;
+use agenttracer_index::{RunSummary, Stop};
 use agenttracer_model::{RunBatch, RunView};
 use agenttracer_storage::{Log, record};
 use bytes::Bytes;
@@ -53,9 +53,11 @@ impl Runs<'_> {
         &self,
         runs: impl IntoIterator<Item = &'r RunSummary>,
         max_bytes: usize,
+        stop: &Stop,
     ) -> Result<RunList, Refusal> {
         let mut list = RunList { body: vec![b'['], damaged: 0 };
         for run in runs {
+            stop.go_on()?;
             if list.body.len() > 1 {
                 list.body.push(b',');
             }

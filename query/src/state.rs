@@ -7,7 +7,7 @@ use prometheus::Registry;
 use tokio::sync::{Semaphore, watch};
 
 use crate::cache::RunCache;
-use crate::gate::Gate;
+use crate::gate::{Bounds, Gate};
 use crate::held::Held;
 use crate::metrics::Metrics;
 use crate::runs::Runs;
@@ -19,6 +19,12 @@ pub struct QueryOptions {
     pub max_running: usize,
     /// Queries that wait for their turn; one more is answered with 429. Default: 512.
     pub max_waiting: usize,
+    /// How long a query may run as one of `max_running`; then it goes on as one of `max_wide`. Default: 5 ms.
+    pub wide_after: Duration,
+    /// Queries that take longer and run at a time. Default: one for each core but one, at least 1.
+    pub max_wide: usize,
+    /// Queries that wait to become one of these; one more is answered with 429. Default: 64.
+    pub max_wide_waiting: usize,
     /// Bytes of serialised runs that are kept in memory. Default: 32 MiB.
     pub cache_bytes: usize,
     /// The largest page of whole runs, in bytes; a larger one is answered with 413. Default: 64 MiB.
@@ -37,6 +43,9 @@ impl Default for QueryOptions {
         Self {
             max_running: cores.max(2),
             max_waiting: 512,
+            wide_after: Duration::from_millis(5),
+            max_wide: cores.saturating_sub(1).max(1),
+            max_wide_waiting: 64,
             cache_bytes: 32 << 20,
             max_page_bytes: 64 << 20,
             timeout: Duration::from_secs(10),
@@ -88,7 +97,13 @@ impl QueryState {
             closing: watch::Sender::new(false),
             log,
             cache: RunCache::new(options.cache_bytes),
-            gate: Gate::new(options.max_running, options.max_waiting),
+            gate: Gate::new(Bounds {
+                running: options.max_running,
+                waiting: options.max_waiting,
+                wide_running: options.max_wide,
+                wide_waiting: options.max_wide_waiting,
+                wide_after: options.wide_after,
+            }),
             held: Held::new(options.max_held_bytes),
             max_page_bytes: options.max_page_bytes,
             metrics: Metrics::new(registry)?,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use agenttracer_index::{
-    Cluster, DecisionCounts, Decisions, FacetCounts, Histogram, Latency, RunGroup, Signals, Spread, StepLatency,
-    TimeBucket,
+    Cluster, DecisionCounts, Decisions, FacetCounts, Histogram, Latency, ModelUsage, RunGroup, Signals, Spread,
+    StepLatency, TimeBucket,
 };
 use agenttracer_model::failure_path::FailurePath;
 use agenttracer_model::openapi::{FailureCode, ReasonName, SignalName, schema};
@@ -197,8 +197,42 @@ pub(crate) struct GroupView {
     pub(crate) runs_with_retries: u64,
     pub(crate) retry_waste_ms: u128,
     pub(crate) duration_ms: Percentiles,
+    /// What they used, by model: the one that most runs used first.
+    pub(crate) models: Vec<ModelView>,
     pub(crate) first_seen: Option<Timestamp>,
     pub(crate) last_seen: Option<Timestamp>,
+}
+
+/// What runs used of one model, as metadata says.
+#[derive(Serialize)]
+pub(crate) struct ModelView {
+    /// `null` where none was named.
+    model: Option<String>,
+    runs: u64,
+    steps: u64,
+    input_tokens: u128,
+    output_tokens: u128,
+    /// Exact to a billionth of a dollar for each step.
+    cost_usd: f64,
+}
+
+impl ModelView {
+    fn all(models: &BTreeMap<String, ModelUsage>) -> Vec<Self> {
+        let mut models: Vec<_> = models
+            .iter()
+            .map(|(model, used)| Self {
+                model: Some(model.clone()).filter(|model| !model.is_empty()),
+                runs: used.runs,
+                steps: used.steps,
+                input_tokens: used.amounts.input_tokens,
+                output_tokens: used.amounts.output_tokens,
+                cost_usd: used.amounts.cost_nano_usd as f64 / 1e9,
+            })
+            .collect();
+        // Stable: models with as many runs stay in the order of their names.
+        models.sort_by_key(|model| std::cmp::Reverse(model.runs));
+        models
+    }
 }
 
 impl From<&RunGroup> for GroupView {
@@ -211,6 +245,7 @@ impl From<&RunGroup> for GroupView {
             runs_with_retries: group.runs_with_retries,
             retry_waste_ms: group.retry_waste_ms,
             duration_ms: Percentiles::of(&group.durations),
+            models: ModelView::all(&group.models),
             first_seen: group.seen.map(|(first, _)| first),
             last_seen: group.seen.map(|(_, last)| last),
         }

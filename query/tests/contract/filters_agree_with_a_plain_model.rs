@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::support::World;
 
 /// 240 sample runs in three cold segments and the hot set, newest first; some without an end, some with two failures.
-static FILLED: LazyLock<(World, Vec<RunView>)> = LazyLock::new(|| {
+pub(crate) static FILLED: LazyLock<(World, Vec<RunView>)> = LazyLock::new(|| {
     let world = World::new();
     let mut views = Vec::new();
     for number in 0..240_u64 {
@@ -35,10 +35,10 @@ static FILLED: LazyLock<(World, Vec<RunView>)> = LazyLock::new(|| {
     (world, views)
 });
 
-type Pair = (&'static str, String);
+pub(crate) type Pair = (&'static str, String);
 
 /// Whether a run meets what the pairs ask: any value of a name, all names.
-fn meets(run: &RunView, pairs: &[Pair]) -> bool {
+pub(crate) fn meets(run: &RunView, pairs: &[Pair]) -> bool {
     let mut by_name: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
         by_name.entry(name).or_default().push(value);
@@ -54,6 +54,20 @@ fn meets(run: &RunView, pairs: &[Pair]) -> bool {
             "failure_type" => any(&|value| run.failures.iter().any(|failure| failure.failure_type.as_str() == value)),
             "failure_code" => any(&|value| run.failures.iter().any(|failure| failure.failure_code == value)),
             "step_name" => any(&|value| run.steps.iter().any(|step| step.name == value)),
+            "step_type" => any(&|value| run.steps.iter().any(|step| step.step_type.as_str() == value)),
+            "reason_code" => any(&|value| run.decisions.iter().any(|made| made.reason_code == value)),
+            // One signal has to be of one of these codes and one of these values.
+            "signal_code" | "signal_value" => run.quality_signals.iter().any(|signal| {
+                let is_one_of = |name: &str, have: &str| {
+                    by_name.get(name).is_none_or(|values| values.iter().any(|value| *value == have))
+                };
+                is_one_of("signal_code", signal.signal_code) && is_one_of("signal_value", &signal.value.to_string())
+            }),
+            "meta.model" => any(&|value| {
+                let told =
+                    run.steps.iter().filter_map(|step| step.metadata.get("model")).chain(run.metadata.get("model"));
+                told.filter_map(|told| told.as_fact()).any(|told| told == value)
+            }),
             "has_retries" => any(&|value| run.steps.iter().any(|step| step.attempt > 1) == (value == "true")),
             // Of these the last counts. All times here are written alike, so their texts are in their order.
             "start_time" => run.started_at.to_string().as_str() >= last,
@@ -65,7 +79,7 @@ fn meets(run: &RunView, pairs: &[Pair]) -> bool {
     })
 }
 
-fn a_pair() -> impl Strategy<Value = Pair> {
+pub(crate) fn a_pair() -> impl Strategy<Value = Pair> {
     let of = |name: &'static str, values: &[&'static str]| {
         let values = [values, &["", "unknown"]].concat();
         select(values).prop_map(move |value| (name, value.to_owned())).boxed()
@@ -82,6 +96,14 @@ fn a_pair() -> impl Strategy<Value = Pair> {
         of("failure_type", &["tool", "model", "retrieval", "orchestration"]),
         of("failure_code", &["timeout", "rate_limited", "context_overflow", "max_iterations"]),
         of("step_name", &["billing_api", "crm_lookup", "analyze_query", "geo_lookup"]),
+        of("step_type", &["plan", "tool", "other"]),
+        of(
+            "reason_code",
+            &["fresh_data_required", "cost_optimization", "semantic_search_preferred", "rerank_required"]
+        ),
+        of("signal_code", &["full_match", "no_results", "timeout", "first_attempt", "single_retry"]),
+        of("meta.model", &["gpt-4o-mini", "claude-sonnet-4"]),
+        select(vec!["true", "false"]).prop_map(|value| ("signal_value", value.to_owned())),
         select(vec!["true", "false"]).prop_map(|value| ("has_retries", value.to_owned())),
         a_time("start_time"),
         a_time("end_time"),
@@ -94,7 +116,7 @@ fn whole_seconds(time: &str) -> String {
     format!("{}.500000Z", &time[..19])
 }
 
-fn query(pairs: &[Pair]) -> String {
+pub(crate) fn query(pairs: &[Pair]) -> String {
     pairs.iter().map(|(name, value)| format!("{name}={}&", value.replace(' ', "+"))).collect()
 }
 

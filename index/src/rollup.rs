@@ -1,0 +1,305 @@
+//! Rollups: what the runs of each agent, version, environment and hour add up to, so that a question about these costs the
+//! same however many runs there are.
+//!
+//! *What they cover*: exactly the runs of the cold index that have ended, those included that a snapshot masks. So a
+//! question adds the cells, takes away what is masked, adds the hot runs, and reads what is left of its times beside whole
+//! hours from the index ([`plan`]). It is the same answer that going over all runs gives: each number is a whole number,
+//! and a histogram of durations has fixed buckets, so that what a run was before is taken away exactly.
+//!
+//! *How they change*: with a commit, by one minus for each document that it deletes and one plus for each that it adds; the
+//! new table is shown in the same instant as the new searcher.
+//!
+//! *On disk* ([`files`]): the cells that a commit changed, in a file that the commit names. Whatever cannot be read is made
+//! anew from the columns of the index.
+
+pub(crate) mod cell;
+pub(crate) mod files;
+pub(crate) mod plan;
+pub(crate) mod sums;
+mod texts;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use tantivy::Searcher;
+
+use crate::cold::Fields;
+use crate::{Filter, IndexError, ModelUsage, Snapshot};
+use cell::Cell;
+use sums::{CellKey, CellSums};
+use texts::Texts;
+
+/// The most cells of an agent, version, environment and hour. Beyond, there are no rollups and the index is gone over.
+pub(crate) const MAX_CELLS: usize = 200_000;
+/// The most different texts, and failures and codes in all cells: as above.
+const MAX_TEXTS: usize = 1_000_000;
+
+/// Stands for any name.
+const ANY: u32 = u32::MAX;
+
+/// The cells of all runs of a cold index. A clone shares what does not change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rollup {
+    texts: Arc<Texts>,
+    /// Of each agent, version and environment; and together where questions want them together: see [`Level`].
+    series: HashMap<SeriesKey, Arc<Series>>,
+    cells: usize,
+    texts_in_cells: usize,
+}
+
+/// Names by their numbers; or [`ANY`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct SeriesKey {
+    agent: u32,
+    version: u32,
+    environment: u32,
+}
+
+/// Which names series tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Everything,
+    Agents,
+    Environments,
+    Each,
+}
+
+impl Level {
+    const ALL: [Self; 4] = [Self::Everything, Self::Agents, Self::Environments, Self::Each];
+
+    /// The series in which a cell counts.
+    fn series(self, CellKey { agent, version, environment, .. }: CellKey) -> SeriesKey {
+        match self {
+            Self::Everything => SeriesKey { agent: ANY, version: ANY, environment: ANY },
+            Self::Agents => SeriesKey { agent, version: ANY, environment: ANY },
+            Self::Environments => SeriesKey { agent: ANY, version: ANY, environment },
+            Self::Each => SeriesKey { agent, version, environment },
+        }
+    }
+
+    fn holds(self, key: SeriesKey) -> bool {
+        let told = (key.agent != ANY, key.version != ANY, key.environment != ANY);
+        told == match self {
+            Self::Everything => (false, false, false),
+            Self::Agents => (true, false, false),
+            Self::Environments => (false, false, true),
+            Self::Each => (true, true, true),
+        }
+    }
+}
+
+/// How much time a cell may stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Grain {
+    Hour,
+    Day,
+    Any,
+}
+
+/// The cells of some names over time.
+#[derive(Clone, Debug, Default)]
+struct Series {
+    /// Ascending.
+    hours: Vec<(i32, Arc<Cell>)>,
+    /// Sums of the hours of a day in UTC, so that long times need few steps.
+    days: Vec<(i32, Arc<Cell>)>,
+    all: Arc<Cell>,
+}
+
+const HOURS_OF_DAY: i64 = 24;
+
+impl Series {
+    fn change(&mut self, hour: i32, gone: Option<&Cell>, come: Option<&Cell>) {
+        change_at(&mut self.hours, hour, gone, come);
+        change_at(&mut self.days, hour.div_euclid(HOURS_OF_DAY as i32), gone, come);
+        Arc::make_mut(&mut self.all).change(gone, come);
+    }
+
+    fn at(&self, hour: i32) -> Option<&Cell> {
+        let at = self.hours.binary_search_by_key(&hour, |(hour, _)| *hour).ok()?;
+        Some(&self.hours[at].1)
+    }
+
+    /// Hands the cells of these hours to `each`, in as few pieces as `grain` allows, with the first hour of each.
+    fn each(&self, hours: &Range<i64>, grain: Grain, each: &mut impl FnMut(i64, &Cell)) {
+        let (Some((first, _)), Some((last, _))) = (self.hours.first(), self.hours.last()) else { return };
+        let (first, behind) = (i64::from(*first).max(hours.start), (i64::from(*last) + 1).min(hours.end));
+        if grain == Grain::Any && first == i64::from(self.hours[0].0) && behind == i64::from(*last) + 1 {
+            return each(first, &self.all);
+        }
+        let mut pieces = |cells: &[(i32, Arc<Cell>)], width: i64, times: Range<i64>| {
+            let from = cells.partition_point(|(at, _)| i64::from(*at) < times.start);
+            for (at, cell) in cells[from..].iter().take_while(|(at, _)| i64::from(*at) < times.end) {
+                each(i64::from(*at) * width, cell);
+            }
+        };
+        let days = first.div_euclid(HOURS_OF_DAY) + i64::from(first.rem_euclid(HOURS_OF_DAY) > 0)
+            ..behind.div_euclid(HOURS_OF_DAY);
+        if grain == Grain::Hour || days.is_empty() {
+            return pieces(&self.hours, 1, first..behind);
+        }
+        pieces(&self.hours, 1, first..days.start * HOURS_OF_DAY);
+        pieces(&self.days, HOURS_OF_DAY, days.clone());
+        pieces(&self.hours, 1, days.end * HOURS_OF_DAY..behind);
+    }
+}
+
+fn change_at(cells: &mut Vec<(i32, Arc<Cell>)>, at: i32, gone: Option<&Cell>, come: Option<&Cell>) {
+    let place = match cells.binary_search_by_key(&at, |(at, _)| *at) {
+        Ok(place) => place,
+        Err(place) => {
+            cells.insert(place, (at, Arc::default()));
+            place
+        }
+    };
+    let cell = Arc::make_mut(&mut cells[place].1);
+    cell.change(gone, come);
+    if cell.runs() == 0 {
+        cells.remove(place);
+    }
+}
+
+impl Rollup {
+    /// The table of these cells; `None` when they are too many.
+    pub(crate) fn of(sums: CellSums) -> Option<Self> {
+        let CellSums { texts, cells } = sums;
+        let mut rollup = Self { texts: Arc::new(texts), ..Self::default() };
+        let mut cells: Vec<_> = cells.into_iter().collect();
+        if cells.len() > MAX_CELLS {
+            return None;
+        }
+        // In the order of time each cell is put at the end of its series.
+        cells.sort_unstable_by_key(|(key, _)| (key.hour, *key));
+        for (key, cell) in &cells {
+            rollup.change(*key, None, Some(cell));
+        }
+        rollup.is_small().then_some(rollup)
+    }
+
+    /// The table of all that a searcher shows; `None` when there are too many cells.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub(crate) fn of_index(searcher: &Searcher, fields: &Fields) -> Result<Option<Self>, IndexError> {
+        let mut sums = CellSums::default();
+        Snapshot::of_cold(searcher.clone(), *fields)?.gather_cold(&Filter::default(), &mut sums)?;
+        Ok(Self::of(sums))
+    }
+
+    /// The table without the runs of `gone` and with those of `come`, and the cells that changed, ascending; `None` when
+    /// there are too many now.
+    pub(crate) fn changed(&self, gone: &CellSums, come: &CellSums) -> Option<(Self, Vec<CellKey>)> {
+        let mut next = self.clone();
+        let gone = next.renumbered(gone);
+        let come = next.renumbered(come);
+        let keys: BTreeSet<CellKey> = gone.keys().chain(come.keys()).copied().collect();
+        for key in &keys {
+            next.change(*key, gone.get(key), come.get(key));
+            if next.cells > MAX_CELLS {
+                return None;
+            }
+        }
+        next.is_small().then(|| (next, keys.into_iter().collect()))
+    }
+
+    fn is_small(&self) -> bool {
+        self.cells <= MAX_CELLS && self.texts_in_cells <= MAX_TEXTS && self.texts.len() <= MAX_TEXTS
+    }
+
+    /// The cells of `sums` with the numbers of this table.
+    fn renumbered(&mut self, sums: &CellSums) -> HashMap<CellKey, Cell> {
+        let mut numbers = Vec::with_capacity(sums.texts.len());
+        for text in sums.texts.iter() {
+            numbers.push(match self.texts.known(text) {
+                Some(number) => number,
+                None => Arc::make_mut(&mut self.texts).number(text),
+            });
+        }
+        let number = |text: u32| numbers[text as usize];
+        let cells = sums.cells.iter().map(|(key, cell)| {
+            let key = CellKey {
+                agent: number(key.agent),
+                version: number(key.version),
+                environment: number(key.environment),
+                hour: key.hour,
+            };
+            (key, cell.clone().renumbered(number))
+        });
+        cells.collect()
+    }
+
+    fn change(&mut self, key: CellKey, gone: Option<&Cell>, come: Option<&Cell>) {
+        let (cells, texts) = self.size_of(key);
+        for level in Level::ALL {
+            let at = level.series(key);
+            let series = Arc::make_mut(self.series.entry(at).or_default());
+            series.change(key.hour, gone, come);
+            if series.hours.is_empty() {
+                self.series.remove(&at);
+            }
+        }
+        let (cells_now, texts_now) = self.size_of(key);
+        self.cells = self.cells - cells + cells_now;
+        self.texts_in_cells = self.texts_in_cells - texts + texts_now;
+    }
+
+    fn size_of(&self, key: CellKey) -> (usize, usize) {
+        self.cell(key).map_or((0, 0), |cell| (1, cell.texts()))
+    }
+
+    /// The cell of one agent, version, environment and hour.
+    fn cell(&self, key: CellKey) -> Option<&Cell> {
+        self.series.get(&Level::Each.series(key))?.at(key.hour)
+    }
+
+    /// The keys of all cells, ascending.
+    fn keys(&self) -> Vec<CellKey> {
+        let each = self.series.iter().filter(|(key, _)| Level::Each.holds(**key));
+        let mut keys: Vec<_> = each
+            .flat_map(|(SeriesKey { agent, version, environment }, series)| {
+                let (agent, version, environment) = (*agent, *version, *environment);
+                series.hours.iter().map(move |(hour, _)| CellKey { agent, version, environment, hour: *hour })
+            })
+            .collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Whether this table holds what `other` does, which was made from the index just now and so has exact bounds.
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        let (ours, others) = (self.plain(), other.plain());
+        ours.len() == others.len()
+            && ours.iter().zip(&others).all(|((key, cell), (other_key, other))| {
+                let bounds = |ours: cell::Bound, others: cell::Bound, beyond: bool| {
+                    ours.micros == others.micros || !ours.is_exact && beyond
+                };
+                let (ours, others) = (&cell.0, &other.0);
+                let sums = |cell: &Cell| Cell { first: Default::default(), last: Default::default(), ..cell.clone() };
+                key == other_key
+                    && sums(ours) == sums(others)
+                    && (&cell.1, &cell.2, &cell.3) == (&other.1, &other.2, &other.3)
+                    && bounds(ours.first, others.first, ours.first.micros < others.first.micros)
+                    && bounds(ours.last, others.last, ours.last.micros > others.last.micros)
+            })
+    }
+
+    /// All cells by their names, with the texts that they count.
+    fn plain(&self) -> BTreeMap<(&str, &str, &str, i32), PlainCell<'_>> {
+        let text = |number: u32| &**self.texts.text(number);
+        let cells = self.keys().into_iter().filter_map(|key| {
+            let mut cell = self.cell(key)?.clone();
+            let texts = |tally: cell::Tally| tally.iter().map(|(number, count)| (text(number), count)).collect();
+            let failures = texts(std::mem::take(&mut cell.failures));
+            let codes = texts(std::mem::take(&mut cell.runs_by_code));
+            let usage = std::mem::take(&mut cell.usage);
+            let usage = usage.iter().map(|(model, used)| (text(model), *used)).collect();
+            let names = (text(key.agent), text(key.version), text(key.environment), key.hour);
+            Some((names, (cell, failures, codes, usage)))
+        });
+        cells.collect()
+    }
+}
+
+/// A cell without texts, and the failures, codes and models that it counts.
+type PlainCell<'a> = (Cell, BTreeMap<&'a str, u64>, BTreeMap<&'a str, u64>, BTreeMap<&'a str, ModelUsage>);

@@ -1,0 +1,255 @@
+use std::collections::HashMap;
+
+use agenttracer_model::taxonomy::{FailureType, RunStatus};
+use tantivy::DocId;
+use tantivy::columnar::{Column, StrColumn};
+
+use super::cell::{Cell, hour_of};
+use super::texts::Texts;
+use crate::columns::{Columns, Number, Text};
+use crate::gather::{Aggregate, UsageValues, Values, dictionary, model_of};
+use crate::timeline::statuses;
+use crate::{IndexError, RunSummary};
+
+/// To which cell a run belongs; names are numbers of [`Texts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CellKey {
+    pub(crate) agent: u32,
+    pub(crate) version: u32,
+    pub(crate) environment: u32,
+    pub(crate) hour: i32,
+}
+
+/// Runs put into cells: hot ones from their summaries, cold ones from columns, with the same outcome.
+#[derive(Default)]
+pub(crate) struct CellSums {
+    pub(crate) texts: Texts,
+    pub(crate) cells: HashMap<CellKey, Cell>,
+}
+
+/// What is read of a segment. Keys and tallies have the numbers that texts have in the segment.
+pub(crate) struct SegmentCells<'a> {
+    columns: &'a Columns,
+    names: [&'a StrColumn; 3],
+    statuses: Vec<RunStatus>,
+    duration_ms: &'a Column<u64>,
+    /// Of each value of the failure column: its type, and the number of its code in `codes`.
+    failures: Vec<(FailureType, u32)>,
+    codes: Texts,
+    cells: HashMap<CellKey, Cell>,
+    /// Of each document of a block, the place of its cell in `of_block`.
+    block: Vec<usize>,
+    of_block: Vec<(CellKey, Cell)>,
+    keys: Vec<CellKey>,
+    buffers: Values,
+    usage: UsageValues,
+}
+
+impl Aggregate for CellSums {
+    type Segment<'a> = SegmentCells<'a>;
+
+    fn add(&mut self, run: &RunSummary) -> Result<(), IndexError> {
+        if !Cell::counts(run) {
+            return Ok(());
+        }
+        let texts = &mut self.texts;
+        let key = CellKey {
+            agent: texts.number(&run.agent_id),
+            version: texts.number(&run.agent_version),
+            environment: texts.number(&run.environment),
+            hour: hour_of(run.started_at.as_micros()),
+        };
+        let cell = self.cells.entry(key).or_default();
+        cell.see(run.started_at.as_micros());
+        cell.by_status[run.status as usize] += 1;
+        for (at, steps) in run.steps_by_type().into_iter().enumerate() {
+            cell.steps_by_type[at] += u64::from(steps);
+            cell.runs_by_step_type[at] += u64::from(steps > 0);
+        }
+        cell.step_latency_ms += u128::from(run.step_latency_ms());
+        cell.runs_with_retries += u64::from(run.retry_count > 0);
+        cell.retry_waste_ms += u128::from(run.timing.retry_waste_ms);
+        if let Some(ms) = run.duration_ms {
+            cell.durations.add_duration(ms);
+        }
+        for used in &run.usage {
+            cell.usage.add(texts.number(&used.model), used.steps.into(), used.amounts);
+        }
+        for (at, failure) in run.failures.iter().enumerate() {
+            let text = format!("{}/{}", failure.failure_type.as_str(), failure.failure_code);
+            cell.failures.add(texts.number(&text), 1);
+            let before = &run.failures[..at];
+            if before.iter().all(|other| other.failure_code != failure.failure_code) {
+                cell.runs_by_code.add(texts.number(&failure.failure_code), 1);
+            }
+            if before.iter().all(|other| other.failure_type != failure.failure_type) {
+                cell.runs_by_failure_type[failure.failure_type as usize] += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn open<'a>(&mut self, _ord: u32, columns: &'a Columns) -> Result<SegmentCells<'a>, IndexError> {
+        let names = [Text::AgentId, Text::AgentVersion, Text::Environment];
+        let [agent, version, environment] = names.map(|name| columns.text(name));
+        let (mut failures, mut codes) = (Vec::new(), Texts::default());
+        let mut unknown = false;
+        dictionary(columns.text(Text::Failure)?, |_, text| {
+            let named = text.split_once('/').and_then(|(kind, code)| Some((FailureType::parse(kind)?, code)));
+            match named {
+                Some((kind, code)) => failures.push((kind, codes.number(code))),
+                None => unknown = true,
+            }
+            Ok(())
+        })?;
+        if unknown {
+            return Err(IndexError::Document("a failure without a known type".to_owned()));
+        }
+        Ok(SegmentCells {
+            columns,
+            names: [agent?, version?, environment?],
+            statuses: statuses(columns)?,
+            duration_ms: columns.number(Number::DurationMs)?,
+            failures,
+            codes,
+            cells: HashMap::new(),
+            block: Vec::new(),
+            of_block: Vec::new(),
+            keys: Vec::new(),
+            buffers: Values::default(),
+            usage: UsageValues::default(),
+        })
+    }
+
+    fn add_docs(&mut self, segment: &mut SegmentCells<'_>, docs: &[DocId]) -> Result<(), IndexError> {
+        segment.find_cells(docs);
+        let SegmentCells { columns, block, of_block, buffers, .. } = segment;
+        let statuses = buffers.one_each(columns.text(Text::Status)?.ords(), docs);
+        for ((at, doc), ord) in block.iter().zip(docs).zip(statuses) {
+            let cell = &mut of_block[*at].1;
+            cell.see(columns.started_at().get_val(*doc));
+            cell.by_status[segment.statuses[*ord as usize] as usize] += 1;
+        }
+        for (index, number) in Number::STEPS_BY_TYPE.into_iter().enumerate() {
+            for (at, steps) in block.iter().zip(buffers.one_each(columns.number(number)?, docs)) {
+                of_block[*at].1.steps_by_type[index] += steps;
+                of_block[*at].1.runs_by_step_type[index] += u64::from(*steps > 0);
+            }
+        }
+        for (at, ms) in block.iter().zip(buffers.one_each(columns.number(Number::StepLatencyMs)?, docs)) {
+            of_block[*at].1.step_latency_ms += u128::from(*ms);
+        }
+        for (at, retries) in block.iter().zip(buffers.one_each(columns.number(Number::RetryCount)?, docs)) {
+            of_block[*at].1.runs_with_retries += u64::from(*retries > 0);
+        }
+        for (at, ms) in block.iter().zip(buffers.one_each(columns.number(Number::RetryWasteMs)?, docs)) {
+            of_block[*at].1.retry_waste_ms += u128::from(*ms);
+        }
+        for (at, doc) in block.iter().zip(docs) {
+            if let Some(ms) = segment.duration_ms.first(*doc) {
+                of_block[*at].1.durations.add_duration(ms);
+            }
+        }
+        // What a document has several of stands together, and documents come in order.
+        let mut row = 0;
+        let mut row_of = |doc: DocId| {
+            row += docs[row..].iter().take_while(|other| **other != doc).count();
+            row
+        };
+        segment.usage.each(columns, docs, |doc, model, steps, amounts| {
+            of_block[block[row_of(doc)]].1.usage.add(model, steps, amounts);
+        })?;
+        buffers.load(columns.text(Text::Failure)?.ords(), docs);
+        let (mut row, mut of_doc, mut met): (usize, _, Vec<(FailureType, u32)>) = (0, None, Vec::new());
+        for (doc, ord) in buffers.last() {
+            if of_doc.replace(doc) != Some(doc) {
+                met.clear();
+                row += docs[row..].iter().take_while(|other| **other != doc).count();
+            }
+            let cell = &mut of_block[block[row]].1;
+            let (kind, code) = segment.failures[ord as usize];
+            cell.failures.add(ord as u32, 1);
+            if met.iter().all(|(_, other)| *other != code) {
+                cell.runs_by_code.add(code, 1);
+            }
+            if met.iter().all(|(other, _)| *other != kind) {
+                cell.runs_by_failure_type[kind as usize] += 1;
+            }
+            met.push((kind, code));
+        }
+        for (key, cell) in segment.of_block.drain(..) {
+            match segment.cells.get_mut(&key) {
+                Some(sum) => sum.change(None, Some(&cell)),
+                None => drop(segment.cells.insert(key, cell)),
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, segment: SegmentCells<'_>) -> Result<(), IndexError> {
+        let mut numbers: [Vec<u32>; 3] = Default::default();
+        for (numbers, column) in numbers.iter_mut().zip(segment.names) {
+            dictionary(column, |_, text| {
+                numbers.push(self.texts.number(text));
+                Ok(())
+            })?;
+        }
+        let mut failures = Vec::with_capacity(segment.failures.len());
+        dictionary(segment.columns.text(Text::Failure)?, |_, text| {
+            failures.push(self.texts.number(text));
+            Ok(())
+        })?;
+        let mut models = Vec::new();
+        dictionary(segment.columns.text(Text::Usage)?, |_, text| {
+            models.push(self.texts.number(model_of(text)));
+            Ok(())
+        })?;
+        let codes: Vec<_> =
+            (0..segment.codes.len() as u32).map(|code| self.texts.number(segment.codes.text(code))).collect();
+        let [agents, versions, environments] = numbers;
+        for (key, cell) in segment.cells {
+            let key = CellKey {
+                agent: agents[key.agent as usize],
+                version: versions[key.version as usize],
+                environment: environments[key.environment as usize],
+                hour: key.hour,
+            };
+            let cell = cell.with_failures(|ord| failures[ord as usize]).with_codes(|code| codes[code as usize]);
+            let cell = cell.with_models(|ord| models[ord as usize]);
+            self.cells.entry(key).or_default().change(None, Some(&cell));
+        }
+        Ok(())
+    }
+}
+
+impl SegmentCells<'_> {
+    /// Says of each document of a block to which cell it belongs.
+    fn find_cells(&mut self, docs: &[DocId]) {
+        let Self { keys, names: [agent, version, environment], buffers, .. } = self;
+        keys.clear();
+        keys.extend(docs.iter().map(|doc| CellKey {
+            agent: 0,
+            version: 0,
+            environment: 0,
+            hour: hour_of(self.columns.started_at().get_val(*doc)),
+        }));
+        for (key, ord) in keys.iter_mut().zip(buffers.one_each(agent.ords(), docs)) {
+            key.agent = *ord as u32;
+        }
+        for (key, ord) in keys.iter_mut().zip(buffers.one_each(version.ords(), docs)) {
+            key.version = *ord as u32;
+        }
+        for (key, ord) in keys.iter_mut().zip(buffers.one_each(environment.ords(), docs)) {
+            key.environment = *ord as u32;
+        }
+        let mut places: HashMap<CellKey, usize> = HashMap::new();
+        self.block.clear();
+        for key in &self.keys {
+            let place = places.entry(*key).or_insert_with(|| {
+                self.of_block.push((*key, Cell::default()));
+                self.of_block.len() - 1
+            });
+            self.block.push(*place);
+        }
+    }
+}
