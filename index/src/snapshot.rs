@@ -108,6 +108,7 @@ impl Snapshot {
             mask: None,
             run_ids: Arc::new(RunIdFilter::new(0)),
             metadata_keys: Arc::default(),
+            erased: Arc::default(),
             rollup: None,
         })))
     }

@@ -225,7 +225,11 @@ pub(crate) fn texts(disk: &dyn Disk, path: &Path, see: &mut dyn FnMut(&str, u64)
                 text
             });
         }
-        used.iter().filter_map(|text| counts.get_mut(*text as usize)).for_each(|count| *count += 1);
+        for text in used {
+            if let Some(count) = counts.get_mut(text as usize) {
+                *count += 1;
+            }
+        }
     }
     texts.iter().zip(counts).for_each(|(text, count)| see(text, count));
     Ok(())
