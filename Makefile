@@ -91,11 +91,11 @@ lint-docker: $(VENV)/.made ## the image and how it is run
 # ---- at length -----------------------------------------------------------------------------------------------------
 
 .PHONY: prove
-prove: test prove-rust bugs bench ## the promises at length: 20,000 simulated disks, 200 times kill -9, deliberate bugs, benches
+prove: test prove-rust bugs bench ## the promises at length: 20,000 simulated disks, 200 times kill -9, deliberate bugs, fuzzing, benches
 
 .PHONY: prove-rust
 prove-rust: build
-	export AGENTTRACER_PROVE=1 AGENTTRACER_SIM_SEEDS=20000 AGENTTRACER_KILLS=200
+	export AGENTTRACER_PROVE=1 AGENTTRACER_SIM_SEEDS=20000 AGENTTRACER_KILLS=200 AGENTTRACER_FUZZ_CASES=10000
 	if cargo nextest --version >/dev/null 2>&1; then
 	  cargo nextest run --locked --workspace --run-ignored all
 	else
@@ -113,16 +113,23 @@ MINUTES ?= 60
 simulate: ## other simulated disks than before, for MINUTES=60
 	AGENTTRACER_SIM_MINUTES=$(MINUTES) cargo test --locked --package agenttracer-server --test simulation stories
 
+CASES ?= 100000
+
+.PHONY: fuzz
+fuzz: ## bytes that nobody wrote, other ones than before, for everything that reads bytes: CASES=100000 of each kind
+	AGENTTRACER_FUZZ_CASES=$(CASES) cargo test --locked --package agenttracer-server --test fuzz
+
 # The disk that is measured is the one that this directory is on.
 BENCH_DIR ?= $(TARGET)
 
 .PHONY: bench
-bench: ## questions about speed, each beside a bare loop: quarter of an hour
+bench: ## questions about speed, each beside a bare loop: half an hour
 	cargo build --release --locked --package agenttracer-tools --package agenttracer-benches
 	ask() { $(TARGET)/release/benches --binary $(TARGET)/release/agenttracer --dir $(BENCH_DIR) "$$@"; }
 	ask append
 	ask ingest
 	ask query
+	ask offline
 	cargo bench --locked --package agenttracer-benches
 
 .PHONY: clean

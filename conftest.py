@@ -9,7 +9,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,26 +66,40 @@ def unused_port() -> int:
         return port
 
 
+Serve = Callable[[Path], AbstractContextManager[Server]]
+
+
 @pytest.fixture(scope="session")
-def server(agenttracer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with an empty data directory, for all tests of the session."""
-    folder = tmp_path_factory.mktemp("server")
-    data_dir, log = folder / "data", folder / "log"
-    command = [str(agenttracer), "serve", "--data-dir", str(data_dir)]
-    command += ["--ingest-addr", "127.0.0.1:0", "--query-addr", "127.0.0.1:0", "--ui-addr", "127.0.0.1:0"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AGENTTRACER_")}
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - the program under test
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
-        )
-    try:
-        addresses = _addresses(process, data_dir, log)
-        yield Server(f"http://{addresses['ingest']}", f"http://{addresses['query']}", data_dir, log)
-    finally:
-        process.send_signal(signal.SIGTERM)
+def serve(agenttracer: Path) -> Serve:
+    """Serves a directory as long as the context lasts, and sees to it that the server stops as it should."""
+
+    @contextmanager
+    def serving(folder: Path) -> Iterator[Server]:
+        data_dir, log = folder / "data", folder / "log"
+        command = [str(agenttracer), "serve", "--data-dir", str(data_dir)]
+        command += ["--ingest-addr", "127.0.0.1:0", "--query-addr", "127.0.0.1:0", "--ui-addr", "127.0.0.1:0"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AGENTTRACER_")}
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - the program under test
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+            )
         try:
-            code = process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
-    assert code == 0, f"the server exited with {code}:\n{log.read_text()}"
+            addresses = _addresses(process, data_dir, log)
+            yield Server(f"http://{addresses['ingest']}", f"http://{addresses['query']}", data_dir, log)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                code = process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
+        assert code == 0, f"the server exited with {code}:\n{log.read_text()}"
+
+    return serving
+
+
+@pytest.fixture(scope="session")
+def server(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with an empty data directory, for all tests of the session."""
+    with serve(tmp_path_factory.mktemp("server")) as server:
+        yield server

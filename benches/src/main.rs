@@ -5,9 +5,10 @@
 
 mod append;
 mod bare;
-mod compact;
+mod dataset;
 mod ingest;
 mod load;
+mod offline;
 mod process;
 mod query;
 mod report;
@@ -72,14 +73,27 @@ enum Question {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
-    /// Bytes a run after compaction, its speed, and what requests notice of it.
-    Compact {
-        /// Runs to store first.
+    /// Bytes a run, seconds and memory of the offline tools over a large log, a rebuild beside a bare tantivy loop, and what
+    /// requests notice of a compaction.
+    Offline {
+        /// Runs of the log.
         #[arg(long, default_value_t = 1_000_000)]
         runs: u64,
+        /// The log's directory: made when it is not there, and kept as it is.
+        #[arg(long)]
+        keep: Option<PathBuf>,
         /// Seconds of requests, without and with compaction.
         #[arg(long, default_value_t = 30)]
         seconds: u64,
+        /// Only the parts whose name contains this: rebuild, tools, backup, start, compact, load.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// No question: writes a log of made-up runs into the empty directory `--dir`, always the same for a number of runs.
+    Generate {
+        /// How many.
+        #[arg(long, default_value_t = 1_000_000)]
+        runs: u64,
     },
     /// The bare server itself; the other questions start it.
     Bare {
@@ -104,7 +118,17 @@ fn main() -> anyhow::Result<()> {
             Question::Wide { runs, clients, seconds } => {
                 wide::run(&arguments.binary, &arguments.dir, runs, clients, seconds).await
             }
-            Question::Compact { runs, seconds } => compact::run(&arguments.binary, &arguments.dir, runs, seconds).await,
+            Question::Offline { runs, keep, seconds, only } => {
+                let (keep, only) = (keep.as_deref(), only.as_deref());
+                let (binary, dir) = (&arguments.binary, &arguments.dir);
+                offline::run(offline::Question { binary, dir, runs, keep, seconds, only }).await
+            }
+            Question::Generate { runs } => {
+                let dir = &arguments.dir;
+                std::fs::create_dir_all(dir)?;
+                anyhow::ensure!(std::fs::read_dir(dir)?.next().is_none(), "{} is not empty", dir.display());
+                offline::generate(dir, runs)
+            }
             Question::Bare { path, index } => bare::serve(&path, index).await,
         }
     })

@@ -89,10 +89,15 @@ impl Server {
 
     /// Anonymous memory of the process in MB: what it took itself, without mapped files.
     pub(crate) fn anonymous_mb(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("RssAnon:")).context("the status has RssAnon")?;
-        Ok(line.split_whitespace().nth(1).context("RssAnon has a number")?.parse::<f64>()? / 1024.0)
+        anonymous_mb(self.child.id())
     }
+}
+
+/// Anonymous memory of a process in MB.
+pub(crate) fn anonymous_mb(pid: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).context("the status has RssAnon")?;
+    Ok(line.split_whitespace().nth(1).context("RssAnon has a number")?.parse::<f64>()? / 1024.0)
 }
 
 impl Drop for Server {

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use agenttracer_model::Position;
 use agenttracer_model::taxonomy::{ReasonCode, SignalCode, StepType};
+use agenttracer_storage::StoredBatch;
+use agenttracer_storage::record::DecodeError;
 use tantivy::index::{IndexSettings, IndexSortByField, Order};
 use tantivy::query::{Query, RangeQuery};
 use tantivy::schema::document::{
@@ -22,9 +24,10 @@ use tantivy::store::Compressor;
 use tantivy::{DocAddress, DocSet, Searcher, TERMINATED, Term};
 use uuid::Uuid;
 
-use crate::metadata_keys::MetadataKeys;
+use crate::metadata_keys::{KeyCounter, MetadataKeys};
+use crate::names::Names;
 use crate::walk::run_key;
-use crate::{Fact, IndexError, RunSummary, stored};
+use crate::{Fact, IndexError, RunSummary, stored, summarise};
 
 /// The version of everything that is derived and kept in `index/`. Another one on disk means a rebuild.
 pub(crate) const SCHEMA_VERSION: u32 = 5;
@@ -249,7 +252,7 @@ pub(crate) fn summary(searcher: &Searcher, address: DocAddress) -> Result<RunSum
 }
 
 /// A run on its way into the index. tantivy reads its values in place.
-pub(crate) struct ColdRun {
+pub struct ColdRun {
     fields: Fields,
     run: Arc<RunSummary>,
     texts: Texts,
@@ -275,6 +278,38 @@ impl ColdRun {
         let stored = stored::encode(&run);
         let texts = Texts::of(&run, keys);
         Self { fields, run, texts, stored }
+    }
+}
+
+/// Makes the documents of batches outside of an index, for who measures tantivy alone.
+pub struct Documents {
+    fields: Fields,
+    names: Names,
+    keys: KeyCounter,
+}
+
+impl Documents {
+    /// For an index that `searcher` reads, whose fields these are.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn new(fields: Fields, searcher: &Searcher) -> Result<Self, IndexError> {
+        let keys = KeyCounter::new(MetadataKeys::default(), searcher, &fields)?;
+        Ok(Self { fields, names: Names::new(), keys })
+    }
+
+    /// The documents of the runs that arrived whole among these batches, as one commit of the index has them.
+    ///
+    /// # Errors
+    /// When a batch cannot be decoded.
+    pub fn of_whole(&mut self, batches: &[StoredBatch]) -> Result<Vec<ColdRun>, DecodeError> {
+        let mut runs = Vec::with_capacity(batches.len());
+        for batch in batches {
+            runs.extend(summarise::of_whole(batch, &mut self.names)?.map(Arc::new));
+        }
+        runs.iter().for_each(|run| self.keys.add(run));
+        let keys = self.keys.keys();
+        Ok(runs.into_iter().map(|run| ColdRun::new(self.fields, run, keys)).collect())
     }
 }
 
@@ -390,11 +425,16 @@ impl Document for ColdRun {
 
 /// One value of a document.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Cell<'a> {
+pub enum Cell<'a> {
+    /// Text.
     Str(&'a str),
+    /// Bytes.
     Bytes(&'a [u8]),
+    /// A number that is not negative.
     U64(u64),
+    /// A number.
     I64(i64),
+    /// A truth value.
     Bool(bool),
 }
 

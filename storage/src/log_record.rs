@@ -28,6 +28,9 @@
 //! Decoding is total, as that of runs is.
 
 use agenttracer_model::{Digest, Position, Timestamp};
+use bincode::de::BorrowDecoder;
+use bincode::enc::Encoder;
+use bincode::error::EncodeError;
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
@@ -138,19 +141,38 @@ struct StoredBegun {
 struct StoredPlanned {
     erasure: [u8; 16],
     more: bool,
-    runs: Vec<u64>,
+    runs: List<u64>,
 }
 
 #[derive(Encode, BorrowDecode)]
 struct StoredErased {
     erasure: [u8; 16],
-    runs: Vec<StoredTombstone>,
+    runs: List<StoredTombstone>,
 }
 
 #[derive(Encode, BorrowDecode)]
 struct StoredTombstone {
     run: [u8; 32],
-    positions: Vec<u64>,
+    positions: List<u64>,
+}
+
+/// A list as bincode writes a `Vec`. When it is read, its count is not believed before its elements are there: a few bytes must
+/// not take megabytes.
+struct List<T>(Vec<T>);
+
+impl<T: Encode + 'static> Encode for List<T> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.0.encode(encoder)
+    }
+}
+
+impl<'de, Context, T: BorrowDecode<'de, Context>> BorrowDecode<'de, Context> for List<T> {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = Context>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
+        let count = u64::borrow_decode(decoder)?;
+        (0..count).map(|_| T::borrow_decode(decoder)).collect::<Result<_, _>>().map(Self)
+    }
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -179,14 +201,17 @@ pub fn encode(records: &[LogRecord], time: Timestamp) -> Batch {
                 (1, put(&StoredBegun { erasure: erasure.into_bytes(), selection: selection.0, runs: *runs }))
             }
             LogRecord::ErasurePlanned { erasure, more, runs } => {
-                (2, put(&StoredPlanned { erasure: erasure.into_bytes(), more: *more, runs: distances(runs) }))
+                (2, put(&StoredPlanned { erasure: erasure.into_bytes(), more: *more, runs: List(distances(runs)) }))
             }
             LogRecord::RunsErased { erasure, runs } => {
                 let runs = runs
                     .iter()
-                    .map(|tombstone| StoredTombstone { run: tombstone.run, positions: distances(&tombstone.positions) })
+                    .map(|tombstone| StoredTombstone {
+                        run: tombstone.run,
+                        positions: List(distances(&tombstone.positions)),
+                    })
                     .collect();
-                (3, put(&StoredErased { erasure: erasure.into_bytes(), runs }))
+                (3, put(&StoredErased { erasure: erasure.into_bytes(), runs: List(runs) }))
             }
             LogRecord::ErasureHidden { erasure, runs, batches, digest } => {
                 let (runs, batches) = (*runs, *batches);
@@ -242,14 +267,14 @@ fn read(batch: &StoredBatch, records: &mut Vec<LogRecord>) -> Result<(), String>
             }
             2 => {
                 let StoredPlanned { erasure, more, runs } = all(body)?;
-                LogRecord::ErasurePlanned { erasure: Uuid::from_bytes(erasure), more, runs: positions(&runs)? }
+                LogRecord::ErasurePlanned { erasure: Uuid::from_bytes(erasure), more, runs: positions(&runs.0)? }
             }
             3 => {
                 let StoredErased { erasure, runs } = all(body)?;
                 let tombstone = |stored: StoredTombstone| {
-                    Ok(Tombstone { run: stored.run, positions: positions(&stored.positions)? })
+                    Ok(Tombstone { run: stored.run, positions: positions(&stored.positions.0)? })
                 };
-                let runs = runs.into_iter().map(tombstone).collect::<Result<_, String>>()?;
+                let runs = runs.0.into_iter().map(tombstone).collect::<Result<_, String>>()?;
                 LogRecord::RunsErased { erasure: Uuid::from_bytes(erasure), runs }
             }
             4 => {

@@ -7,6 +7,8 @@ const MAGIC: [u8; 8] = *b"ATRMANI1";
 const FIXED_BYTES: usize = 80;
 const ENTRY_BYTES: usize = 48;
 const CLEAN: u32 = 1;
+/// No number of a log comes near this: a slot with a larger one was not written by this program, and adding to it could overflow.
+const MOST: u64 = 1 << 62;
 
 /// One slot of the manifest: `manifest.a` or `manifest.b`. The file is zero padded to a multiple of 4096.
 ///
@@ -161,6 +163,14 @@ impl Slot {
             start: Position::new(u64_at(bytes, 72)),
             segments,
         };
+        let in_segments =
+            |entry: &Entry| [entry.id, entry.end.get(), entry.file_bytes, u64::from(entry.generation) << 32];
+        let mut numbers = [slot.txn, slot.epoch, slot.floor.get(), slot.start.get()]
+            .into_iter()
+            .chain(slot.segments.iter().flat_map(in_segments));
+        if numbers.any(|number| number > MOST) {
+            return Err(BadSlot::Damaged("a number in it is larger than any of a log"));
+        }
         let mut next = slot.start;
         for segment in &slot.segments {
             if segment.first != next || segment.end <= segment.first {
@@ -175,6 +185,22 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_could_overflow_is_damage() {
+        let changes: [fn(&mut Slot); 5] = [
+            |slot| slot.txn = u64::MAX,
+            |slot| slot.epoch = MOST + 1,
+            |slot| slot.floor = Position::new(u64::MAX),
+            |slot| slot.segments[1].file_bytes = u64::MAX,
+            |slot| slot.segments[1].generation = u32::MAX,
+        ];
+        for change in changes {
+            let mut slot = slot();
+            change(&mut slot);
+            assert!(matches!(Slot::decode(&slot.encode()), Err(BadSlot::Damaged(what)) if what.contains("larger")));
+        }
+    }
 
     fn slot() -> Slot {
         Slot {

@@ -22,7 +22,7 @@ const NAMED_UNREADABLE: usize = 1000;
 pub(crate) struct Export {
     #[command(flatten)]
     data_dir: DataDir,
-    /// What is written: csv (runs, steps, failures, decisions and signals) or ndjson (for `import`)
+    /// What is written: parquet or csv (runs, steps, failures, decisions and signals), or ndjson (for `import`)
     #[arg(long, value_enum)]
     format: Format,
     /// A directory for the files; it must be empty, and is made when it is not there

@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 pub(crate) struct Manifest {
     pub(crate) version: u32,
     pub(crate) program: String,
-    /// `ndjson` or `csv`.
+    /// `ndjson`, `csv` or `parquet`.
     pub(crate) format: String,
     pub(crate) exported_at: String,
     pub(crate) log_id: Uuid,

@@ -1,12 +1,13 @@
-//! Runs as files for other programs: NDJSON and CSV.
+//! Runs as files for other programs: NDJSON, CSV and Parquet.
 //!
 //! Memory is bounded whatever the size of the log: runs come in pages, are read from the log in chunks of bounded size,
-//! and go out row by row.
+//! and go out row by row, to Parquet in row groups of bounded size.
 
 mod csv;
 mod files;
 mod lines;
 mod manifest;
+mod parquet;
 mod runs;
 mod tables;
 
@@ -19,6 +20,7 @@ pub(crate) use runs::{Runs, read_batches};
 
 use self::csv::CsvTable;
 use self::lines::Lines;
+use self::parquet::ParquetTable;
 use self::tables::{TABLES, TableWriter, each_row};
 
 /// How runs are written.
@@ -26,8 +28,10 @@ use self::tables::{TABLES, TableWriter, each_row};
 pub(crate) enum Format {
     /// One run a line, as it can be sent again
     Ndjson,
-    /// One file a kind
+    /// One file a kind, as text
     Csv,
+    /// One file a kind, with typed columns
+    Parquet,
 }
 
 impl Format {
@@ -35,6 +39,7 @@ impl Format {
         match self {
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
+            Self::Parquet => "parquet",
         }
     }
 }
@@ -51,6 +56,7 @@ impl Sink {
         let tables: anyhow::Result<Vec<Box<dyn TableWriter>>> = match format {
             Format::Ndjson => return Ok(Self::Lines(Lines::new(dir)?)),
             Format::Csv => TABLES.iter().map(|table| Ok(Box::new(CsvTable::new(table, dir)?) as _)).collect(),
+            Format::Parquet => TABLES.iter().map(|table| Ok(Box::new(ParquetTable::new(table, dir)?) as _)).collect(),
         };
         Ok(Self::Tables(tables?))
     }
