@@ -48,6 +48,15 @@ impl Histogram {
         self.total
     }
 
+    /// The numbers that buckets stand for, ascending, with their counts; without those that have none.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, i64)> {
+        let parts = self.parts.iter().enumerate();
+        let buckets = parts.flat_map(|(part, counts)| {
+            counts.iter().flat_map(move |counts| (part * PER_POWER..).zip(counts.iter().copied()))
+        });
+        buckets.filter(|(_, count)| *count != 0).map(|(bucket, count)| (middle(bucket), count))
+    }
+
     /// The smallest number that at least `percent` of all numbers do not exceed; off by at most 0.8 %. `None` when there
     /// is no number.
     pub fn percentile(&self, percent: u32) -> Option<u64> {
@@ -56,13 +65,10 @@ impl Histogram {
         }
         let rank = (i128::from(self.total) * i128::from(percent) + 99) / 100;
         let mut below = 0;
-        let buckets = self.parts.iter().enumerate().flat_map(|(part, counts)| {
-            counts.iter().flat_map(move |counts| counts.iter().enumerate().map(move |(at, count)| (part, at, *count)))
-        });
         let mut last = None;
-        for (part, at, count) in buckets.filter(|(_, _, count)| *count != 0) {
+        for (number, count) in self.counts() {
             below += i128::from(count);
-            last = Some(middle(part * PER_POWER + at));
+            last = Some(number);
             if below >= rank.max(1) {
                 break;
             }

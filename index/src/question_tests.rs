@@ -31,7 +31,7 @@ use crate::{
 
 /// Where a run lies.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub(crate) enum Place {
     Hot,
     /// In this segment.
     Cold(usize),
@@ -44,7 +44,7 @@ enum Place {
 const SEGMENTS: usize = 3;
 
 /// A snapshot of `runs`.
-fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
+pub(crate) fn snapshot(runs: &[(RunSummary, Place)], merged: bool) -> Snapshot {
     let (schema, fields) = cold::schema();
     let index = tantivy::Index::builder().schema(schema).settings(cold::settings()).create_in_ram().unwrap();
     let mut writer: IndexWriter<ColdRun> = index.writer_with_num_threads(1, 15_000_000).unwrap();
@@ -243,7 +243,7 @@ fn a_run() -> impl Strategy<Value = RunSummary> {
     })
 }
 
-fn some_runs() -> impl Strategy<Value = Vec<(RunSummary, Place)>> {
+pub(crate) fn some_runs() -> impl Strategy<Value = Vec<(RunSummary, Place)>> {
     // Few first halves, so that ids of one instant often differ in the second half only.
     let ids = btree_set((0..3_u64, 0..1000_u64), 0..60);
     let shuffled = ids.prop_flat_map(|ids| Just(ids.into_iter().collect::<Vec<_>>()).prop_shuffle());
@@ -313,7 +313,7 @@ fn a_condition() -> impl Strategy<Value = Condition> {
     (any::<bool>(), test).prop_map(|(negated, test)| Condition { negated, test })
 }
 
-fn a_filter() -> impl Strategy<Value = Filter> {
+pub(crate) fn a_filter() -> impl Strategy<Value = Filter> {
     let names = (texts(AGENTS), texts(VERSIONS), texts(["dev"]), texts(CODES), texts(STEPS), texts(SESSIONS));
     let closed = (
         some_of(STATUSES.to_vec()),

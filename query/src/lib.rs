@@ -20,6 +20,7 @@
 
 mod aggregate_routes;
 mod cache;
+mod compare;
 mod conditions;
 mod cursor;
 mod error;
@@ -33,6 +34,7 @@ mod routes;
 mod runs;
 mod search_line;
 mod state;
+mod statistics;
 mod tail;
 mod wire;
 

@@ -58,6 +58,7 @@ pub fn routes(state: QueryState) -> Router {
         ("/v1/decisions", question("decisions", aggregate_routes::decisions)),
         ("/v1/signals", question("signals", aggregate_routes::signals)),
         ("/v1/failures", question("failures", aggregate_routes::failures)),
+        ("/v1/compare", question("compare", aggregate_routes::compare)),
         ("/v1/tail", follow(&state)),
         ("/health", notice(&state, health)),
         ("/metrics", notice(&state, metrics)),
@@ -103,6 +104,11 @@ impl Asked {
     /// The snapshot from which all of the answer comes; its questions end when nobody waits for it any more.
     pub(crate) fn snapshot(&self, shared: &Shared) -> Snapshot {
         shared.index.snapshot().until(self.stop.clone())
+    }
+
+    /// Says when nobody waits for the answer any more.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// Whether the client has what is tagged so.
