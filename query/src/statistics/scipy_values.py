@@ -83,7 +83,6 @@ def ranks(base: np.ndarray, candidate: np.ndarray) -> Row:
     return {
         "base": [int(x) for x in base],
         "candidate": [int(x) for x in candidate],
-        "u": float(test.statistic),
         "p_value": float(test.pvalue),
         "cliffs_delta": float(2 * test.statistic / (len(base) * len(candidate)) - 1),
     }
