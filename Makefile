@@ -15,7 +15,7 @@ VENV := $(abspath .venv)
 PYTEST := AGENTTRACER_BIN=$(TARGET)/debug/agenttracer $(VENV)/bin/pytest
 RUFF := $(VENV)/bin/ruff
 MYPY := $(VENV)/bin/mypy
-PYTHON_FILES := sdk compat docker docs examples conftest.py
+PYTHON_FILES := sdk compat docker docs examples query conftest.py
 
 .PHONY: help
 help: ## what there is to make

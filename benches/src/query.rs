@@ -29,6 +29,11 @@ const LISTS: &[(&str, &str)] = &[
     ("nothing matches", "agent_id=no-such-agent"),
 ];
 
+const COMPARISONS: &[(&str, &str)] = &[
+    ("compare two versions", "agent_id=support-agent&base=v1.0.0&candidate=v1.1.0"),
+    ("compare two halves of all", "by=time&base=/2026-01-01T00:30:00Z&candidate=2026-01-01T00:30:00Z/"),
+];
+
 /// Fills a server with `runs` runs and asks each question `times` times on one connection.
 pub(crate) async fn run(binary: &Path, dir: &Path, runs: u64, times: usize) -> anyhow::Result<()> {
     let dir = tempfile::tempdir_in(dir)?;
@@ -75,6 +80,9 @@ pub(crate) async fn run(binary: &Path, dir: &Path, runs: u64, times: usize) -> a
     for (name, filter) in &LISTS[..3] {
         let name = format!("stats, {name}");
         ask(&mut client, &mut table, &name, &format!("/v1/stats?{filter}"), times.min(100)).await?;
+    }
+    for (name, sides) in COMPARISONS {
+        ask(&mut client, &mut table, name, &format!("/v1/compare?{sides}"), times.min(20)).await?;
     }
     println!("{table}\nRssAnon afterwards {:.0} MB", server.anonymous_mb()?);
     Ok(())

@@ -130,6 +130,16 @@ impl Values {
         self.docs.iter().copied().zip(self.values.iter().copied())
     }
 
+    /// The values that were read last, those of each document that has any together.
+    pub(crate) fn by_doc(&self) -> impl Iterator<Item = &[u64]> {
+        let mut values = self.values.as_slice();
+        self.docs.chunk_by(|a, b| a == b).map(move |docs| {
+            let (of_doc, rest) = values.split_at(docs.len());
+            values = rest;
+            of_doc
+        })
+    }
+
     /// The values of the same rows, of another column whose values stand beside its.
     pub(crate) fn beside(&self, column: &Column<u64>, values: &mut Vec<u64>) {
         values.clear();

@@ -52,6 +52,11 @@ impl Histogram {
         self.total
     }
 
+    /// The numbers that buckets stand for, ascending, with their counts; without those that have none.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, i64)> {
+        self.buckets().map(|(bucket, count)| (middle(bucket), count))
+    }
+
     /// The smallest number that at least `percent` of all numbers do not exceed; off by at most 0.8 %. `None` when there
     /// is no number.
     pub fn percentile(&self, percent: u32) -> Option<u64> {
@@ -61,9 +66,9 @@ impl Histogram {
         let rank = (i128::from(self.total) * i128::from(percent) + 99) / 100;
         let mut below = 0;
         let mut last = None;
-        for (bucket, count) in self.buckets() {
+        for (number, count) in self.counts() {
             below += i128::from(count);
-            last = Some(middle(bucket));
+            last = Some(number);
             if below >= rank.max(1) {
                 break;
             }

@@ -5,14 +5,15 @@ use std::cmp::Reverse;
 use agenttracer_index::{Facet, Filter, GroupBy, TimeBucket};
 use agenttracer_model::Timestamp;
 
+use crate::compare::Comparison;
 use crate::error::Refusal;
 use crate::interval::Interval;
 use crate::params::{self, Facets, Timeline};
 use crate::routes::{Answer, Asked};
 use crate::state::Shared;
 use crate::wire::{
-    AgentView, AgentsView, ClusterView, DecisionsView, FacetView, FacetsView, FailuresView, HistogramBucket,
-    LatencyView, SeriesBucket, SignalsView, TimelineView, VersionView, VersionsView,
+    AgentView, AgentsView, ClusterView, CompareView, DecisionsView, FacetView, FacetsView, FailuresView,
+    HistogramBucket, LatencyView, SeriesBucket, SignalsView, TimelineView, VersionView, VersionsView,
 };
 
 /// How many buckets a timeline has when nothing is said.
@@ -160,4 +161,14 @@ pub(crate) fn failures(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal
         total_clusters: clusters.count,
         clusters: views,
     })
+}
+
+/// `GET /v1/compare`
+pub(crate) fn compare(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
+    let wanted = params::compare(&asked.query())?;
+    let snapshot = asked.snapshot(shared);
+    let base = snapshot.side(&wanted.base.filter)?;
+    let candidate = snapshot.side(&wanted.candidate.filter)?;
+    let comparison = Comparison::of(&base, &candidate, asked.stop()).ok_or(Refusal::TimedOut)?;
+    Answer::json(&CompareView::new(wanted, [base.runs, candidate.runs], comparison))
 }

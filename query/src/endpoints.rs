@@ -17,8 +17,8 @@ use crate::params::{self, MAX_LIMIT, MAX_PAGE_SIZE, MAX_STEPS};
 use crate::routes::{self, Asked};
 use crate::state::Shared;
 use crate::wire::{
-    AgentsView, DecisionsView, FacetsView, FailuresView, HealthView, HistogramBucket, LatencyView, MissedView, Record,
-    RunLatencyView, SeriesBucket, SignalsView, StatsView, SummaryView, TimelineView, VersionsView,
+    AgentsView, CompareView, DecisionsView, FacetsView, FailuresView, HealthView, HistogramBucket, LatencyView,
+    MissedView, Record, RunLatencyView, SeriesBucket, SignalsView, StatsView, SummaryView, TimelineView, VersionsView,
 };
 
 /// One path, which is asked with `GET`.
@@ -381,6 +381,27 @@ pub(crate) static TABLE: &[Row] = &[
         },
     },
     Row {
+        path: "/v1/compare",
+        answers: Answers::Question("compare", aggregate_routes::compare),
+        about: || {
+            Endpoint::get("compare_runs", "What differs between two versions, environments or times")
+                .tag("Aggregates")
+                .about(
+                    "Each run counts once in each comparison. Differences are candidate less base, intervals of 95 %, p-values \
+                     adjusted over all comparisons of the answer; `docs/compare.md` tells the methods and their sources.",
+                )
+                .query(
+                    "by",
+                    schema::with_default(schema::one_of(["agent_version", "environment", "time"]), "agent_version"),
+                    "In what the sides differ. Where versions are compared, one `agent_id` is required.",
+                )
+                .query("base", schema::any_text().examples(["v1.4.0"]), "One side; required. A time is `START/END`, the end not included.")
+                .query("candidate", schema::any_text().examples(["v1.5.0"]), "The other side; required.")
+                .with(filters)
+                .answer(200, Answer::json::<CompareView>("The comparisons.", example::comparison()))
+        },
+    },
+    Row {
         path: "/v1/tail",
         answers: Answers::Follow,
         about: || {
@@ -639,5 +660,29 @@ mod example {
                 "spread_to": [],
             },
         }]})
+    }
+
+    pub(super) fn comparison() -> Value {
+        let share = |runs: u64, count: u64| json!({"runs": runs, "count": count, "share": count as f64 / runs as f64});
+        let numbers = |p50: u64, p95: u64| json!({"runs": 200, "mean": p50, "p50": p50, "p95": p95});
+        json!({
+            "by": "agent_version", "agent_id": "support-agent",
+            "base": {"name": "v1.4.0", "runs": 200}, "candidate": {"name": "v1.5.0", "runs": 200},
+            "state": "significant", "tested": 2, "significant": 1, "false_discovery_rate": 0.05, "min_runs": 30,
+            "rates": [{
+                "metric": "failure_rate", "name": null, "base": share(200, 10), "candidate": share(200, 40),
+                "difference": 0.15, "confidence_interval": [0.085, 0.213],
+                "state": "significant", "test": "score", "p_value": 0.000006, "p_adjusted": 0.000012, "effect_size": 0.47,
+            }],
+            "failures_left_out": 0,
+            "quantities": [{
+                "metric": "duration_ms", "name": null, "exact": true,
+                "base": numbers(740, 2100), "candidate": numbers(760, 2150),
+                "p50": {"difference": 20, "confidence_interval": [-12, 55]},
+                "p95": {"difference": 50, "confidence_interval": [-300, 410]},
+                "state": "not_significant", "test": "mann_whitney", "p_value": 0.31, "p_adjusted": 0.31, "effect_size": 0.06,
+            }],
+            "distributions": [],
+        })
     }
 }

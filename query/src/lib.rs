@@ -20,6 +20,7 @@
 
 mod aggregate_routes;
 mod cache;
+mod compare;
 mod conditions;
 mod cursor;
 mod endpoints;
@@ -34,6 +35,7 @@ mod routes;
 mod runs;
 mod search_line;
 mod state;
+mod statistics;
 mod tail;
 mod wire;
 

@@ -424,22 +424,11 @@ impl Reader<'_> {
 
     /// A time. One outside the years that runs can have stands just before or behind all of them.
     fn time(&mut self, name: &str) -> Option<Timestamp> {
-        let text = self.query.last(name)?;
-        let read = lenient::datetime(text).or_else(|error| match (error, text.trim_ascii().rsplit_once(' ')) {
-            // An offset's `+` that was not escaped arrives as a space.
-            (DatetimeError::Malformed, Some((time, offset))) => lenient::datetime(&format!("{time}+{offset}")),
-            _ => Err(error),
-        });
-        match read {
-            Ok(time) => Some(time),
-            Err(DatetimeError::OutOfRange) if is_early(text.trim_ascii()) => {
-                Some(Timestamp::from_micros(Timestamp::MIN_SENT.as_micros() - 1))
-            }
-            Err(DatetimeError::OutOfRange) => Some(Timestamp::END_SENT),
-            Err(DatetimeError::Malformed) => {
-                self.refuse(name, "datetime_parsing", "Input should be a valid datetime".to_owned())
-            }
+        let time = time(self.query.last(name)?);
+        if time.is_none() {
+            self.error(name, "datetime_parsing", "Input should be a valid datetime".to_owned());
         }
+        time
     }
 
     fn refuse<T>(&mut self, name: &str, kind: &'static str, msg: String) -> Option<T> {
@@ -457,6 +446,23 @@ impl Reader<'_> {
     }
 }
 
+/// Reads a time, as [`Reader::time`] tells.
+fn time(text: &str) -> Option<Timestamp> {
+    let read = lenient::datetime(text).or_else(|error| match (error, text.trim_ascii().rsplit_once(' ')) {
+        // An offset's `+` that was not escaped arrives as a space.
+        (DatetimeError::Malformed, Some((time, offset))) => lenient::datetime(&format!("{time}+{offset}")),
+        _ => Err(error),
+    });
+    match read {
+        Ok(time) => Some(time),
+        Err(DatetimeError::OutOfRange) if is_early(text.trim_ascii()) => {
+            Some(Timestamp::from_micros(Timestamp::MIN_SENT.as_micros() - 1))
+        }
+        Err(DatetimeError::OutOfRange) => Some(Timestamp::END_SENT),
+        Err(DatetimeError::Malformed) => None,
+    }
+}
+
 /// Whether a datetime outside the accepted years lies before them; it was parsed already.
 fn is_early(text: &str) -> bool {
     match text.split_at_checked(4) {
@@ -468,6 +474,118 @@ fn is_early(text: &str) -> bool {
             number < 946_684_800.0 || (2e10..946_684_800_000.0).contains(&number)
         }
     }
+}
+
+/// What `GET /v1/compare` asks.
+#[derive(Debug)]
+pub(crate) struct Compare {
+    pub(crate) by: CompareBy,
+    pub(crate) base: CompareSide,
+    pub(crate) candidate: CompareSide,
+}
+
+/// In what the two sides of a comparison differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CompareBy {
+    AgentVersion,
+    Environment,
+    Time,
+}
+
+/// One side of a comparison.
+#[derive(Debug)]
+pub(crate) struct CompareSide {
+    /// As it was asked for.
+    pub(crate) name: String,
+    pub(crate) filter: Filter,
+}
+
+/// Reads the parameters of `GET /v1/compare`: `by`, `base` and `candidate`, and the filters of the list for both sides.
+pub(crate) fn compare(query: &QueryString<'_>) -> Result<Compare, Vec<FieldError>> {
+    let mut reader = Reader { query, errors: Vec::new() };
+    let filter = reader.filter();
+    let by = match query.last("by") {
+        None | Some("agent_version") => CompareBy::AgentVersion,
+        Some("environment") => CompareBy::Environment,
+        Some("time") => CompareBy::Time,
+        Some(_) => {
+            let msg = "Input should be 'agent_version', 'environment' or 'time'";
+            return Err(reader.fail("by", "literal_error", msg));
+        }
+    };
+    if by == CompareBy::AgentVersion && filter.agent_id.len() != 1 {
+        let (kind, msg) = match filter.agent_id.len() {
+            0 => ("missing", "Field required: whose versions are compared"),
+            _ => ("value_error", "Input should be one agent: versions of several have nothing in common"),
+        };
+        reader.error("agent_id", kind, msg.to_owned());
+    }
+    let mut sides = ["base", "candidate"].map(|side| match query.last(side) {
+        Some(name) => reader.side(side, name, by, &filter),
+        None => reader.refuse(side, "missing", "Field required".to_owned()),
+    });
+    if let [Some((base, base_times)), Some((candidate, candidate_times))] = &sides {
+        let overlap = match by {
+            CompareBy::Time => base_times.0 < candidate_times.1 && candidate_times.0 < base_times.1,
+            _ => base.name == candidate.name,
+        };
+        if overlap {
+            let msg = "Input should have no run in common with base: what is the same on both sides tells nothing";
+            reader.error("candidate", "value_error", msg.to_owned());
+        }
+    }
+    match sides.each_mut().map(Option::take) {
+        [Some((base, _)), Some((candidate, _))] => reader.finish(Compare { by, base, candidate }),
+        _ => Err(reader.errors),
+    }
+}
+
+/// From the first time on, and before the second.
+type Times = (Timestamp, Timestamp);
+
+impl Reader<'_> {
+    /// One side of a comparison, and its times when these are compared.
+    fn side(&mut self, side: &str, name: &str, by: CompareBy, filter: &Filter) -> Option<(CompareSide, Times)> {
+        let mut filter = filter.clone();
+        let mut times = (Timestamp::default(), Timestamp::default());
+        let narrow = |values: &mut Vec<String>| {
+            let asks = values.is_empty() || values.iter().any(|value| value == name);
+            *values = vec![name.to_owned()];
+            asks
+        };
+        match by {
+            CompareBy::AgentVersion => filter.nothing |= !narrow(&mut filter.agent_version),
+            CompareBy::Environment => filter.nothing |= !narrow(&mut filter.environment),
+            CompareBy::Time => {
+                times = match read_times(name) {
+                    Ok(times) => times,
+                    Err(msg) => return self.refuse(side, "value_error", msg.to_owned()),
+                };
+                let last = Timestamp::from_micros(times.1.as_micros() - 1);
+                filter.start_time = Some(filter.start_time.map_or(times.0, |start| start.max(times.0)));
+                filter.end_time = Some(filter.end_time.map_or(last, |end| end.min(last)));
+            }
+        }
+        Some((CompareSide { name: name.to_owned(), filter }, times))
+    }
+
+    fn fail(mut self, name: &str, kind: &'static str, msg: &str) -> Vec<FieldError> {
+        self.error(name, kind, msg.to_owned());
+        self.errors
+    }
+}
+
+/// Reads `START/END`, of which one may be left out.
+fn read_times(text: &str) -> Result<Times, &'static str> {
+    const FORM: &str = "Input should be two times, as 2026-11-01/2026-11-08, of which one may be left out";
+    let (start, end) = text.split_once('/').ok_or(FORM)?;
+    if start.is_empty() && end.is_empty() {
+        return Err(FORM);
+    }
+    let read = |text: &str, open: Timestamp| if text.is_empty() { Ok(open) } else { time(text).ok_or(FORM) };
+    let before_all = Timestamp::from_micros(Timestamp::MIN_SENT.as_micros() - 1);
+    let times = (read(start, before_all)?, read(end, Timestamp::END_SENT)?);
+    if times.0 < times.1 { Ok(times) } else { Err("Input should end after it starts") }
 }
 
 #[cfg(test)]

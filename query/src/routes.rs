@@ -86,6 +86,11 @@ impl Asked {
         shared.index.snapshot().until(self.stop.clone())
     }
 
+    /// Says when nobody waits for the answer any more.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
     /// Whether the client has what is tagged so.
     fn has(&self, tag: &str) -> bool {
         let Some(tags) = &self.if_none_match else { return false };

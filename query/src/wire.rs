@@ -1,6 +1,7 @@
 //! The bodies that are ours to shape: everything but the run itself, which is `model::RunView` as it stands.
 
 mod aggregates;
+mod compare;
 mod latency;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 pub(crate) use aggregates::*;
+pub(crate) use compare::*;
 pub(crate) use latency::RunLatencyView;
 
 /// A run without its children: the fields of a run in their order, then counts.
@@ -138,7 +140,7 @@ fn ratio(sum: f64, count: u64) -> f64 {
 
 /// Rounds to two decimals as Python's `round(x, 2)` does: the exact value of the float decides, and what lies exactly
 /// in the middle goes to the even digit.
-fn two_decimals(number: f64) -> f64 {
+pub(crate) fn two_decimals(number: f64) -> f64 {
     // Printing with a precision is exact, and rounds in this way.
     format!("{number:.2}").parse().unwrap_or(number)
 }

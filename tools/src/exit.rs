@@ -23,6 +23,10 @@ pub(crate) enum Exit {
     Failed,
     Damaged,
     Usage,
+    /// Of `compare`, as the next two.
+    Significant,
+    NotEnoughData,
+    Unavailable,
 }
 
 impl Exit {
@@ -53,6 +57,10 @@ impl From<Exit> for ExitCode {
             Exit::Damaged => 2,
             // EX_USAGE of sysexits.h; clap's own 2 would be taken for damage.
             Exit::Usage => 64,
+            Exit::Significant => 1,
+            Exit::NotEnoughData => 2,
+            // EX_UNAVAILABLE.
+            Exit::Unavailable => 69,
         })
     }
 }

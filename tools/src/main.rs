@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod comparison;
 mod data_dir;
 mod exit;
 mod exporter;
@@ -13,7 +14,9 @@ mod report;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{backup, compact, export, import, inspect, rebuild, repair, replay, restore, serve, verify};
+use crate::commands::{
+    backup, compact, compare, export, import, inspect, rebuild, repair, replay, restore, serve, verify,
+};
 use crate::exit::Exit;
 
 /// Requests make many small short-lived objects on several threads; the allocator of the C library returns them slowly.
@@ -63,6 +66,9 @@ enum Command {
     /// Take runs in from NDJSON, into a directory or a server.
     #[command(after_help = exit::HELP)]
     Import(import::Import),
+    /// Compare two versions, environments or times, on a running server.
+    #[command(after_help = compare::HELP)]
+    Compare(compare::Compare),
 }
 
 fn main() -> std::process::ExitCode {
@@ -87,6 +93,7 @@ fn main() -> std::process::ExitCode {
         Command::Restore(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Import(command) => command.run(),
+        Command::Compare(command) => command.run(),
     };
     match outcome {
         Ok(exit) => exit,

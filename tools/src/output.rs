@@ -1,6 +1,6 @@
 //! What commands print: tables for people, JSON for programs, errors to stderr.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -15,6 +15,16 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Writes one line to stdout.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
+}
+
+/// Writes lines to stdout, as they are.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    io::stdout().lock().write_all(text.as_bytes())
+}
+
+/// Whether stdout is a terminal whose owner likes colours.
+pub(crate) fn colours() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Writes an error and its causes to stderr.

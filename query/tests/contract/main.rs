@@ -9,3 +9,4 @@ mod filters_agree_with_a_plain_model;
 mod lists_are_newest_first;
 mod parts_of_a_run_are_answered;
 mod support;
+mod two_sides_are_compared;

@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod compact;
+pub(crate) mod compare;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod inspect;

@@ -1,0 +1,466 @@
+//! The answer of `/v1/compare`, and how it is shown to people: words say what changed, and never whether that is good.
+
+use serde::Deserialize;
+
+/// What is read of the answer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Comparison {
+    agent_id: Option<String>,
+    base: Side,
+    candidate: Side,
+    state: String,
+    tested: usize,
+    significant: usize,
+    false_discovery_rate: f64,
+    min_runs: u64,
+    rates: Vec<Rate>,
+    failures_left_out: usize,
+    quantities: Vec<Quantity>,
+    distributions: Vec<Distribution>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Side {
+    name: String,
+    runs: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Verdict {
+    state: String,
+    p_adjusted: Option<f64>,
+    effect_size: Option<f64>,
+}
+
+type Ends = [Option<f64>; 2];
+
+#[derive(Debug, Deserialize)]
+struct Rate {
+    metric: String,
+    name: Option<String>,
+    base: Share,
+    candidate: Share,
+    difference: f64,
+    confidence_interval: Option<Ends>,
+    #[serde(flatten)]
+    verdict: Verdict,
+}
+
+#[derive(Debug, Deserialize)]
+struct Share {
+    runs: u64,
+    share: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Quantity {
+    metric: String,
+    name: Option<String>,
+    base: Numbers,
+    candidate: Numbers,
+    p50: Difference,
+    p95: Difference,
+    #[serde(flatten)]
+    verdict: Verdict,
+}
+
+#[derive(Debug, Deserialize)]
+struct Numbers {
+    p50: Option<f64>,
+    p95: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Difference {
+    difference: Option<f64>,
+    confidence_interval: Option<Ends>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Distribution {
+    metric: String,
+    name: Option<String>,
+    categories: Vec<Category>,
+    #[serde(flatten)]
+    verdict: Verdict,
+}
+
+#[derive(Debug, Deserialize)]
+struct Category {
+    values: Vec<String>,
+    other: bool,
+    base: Share,
+    candidate: Share,
+    difference: f64,
+    confidence_interval: Option<Ends>,
+}
+
+/// What is shown, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown {
+    /// Also what does not differ significantly.
+    pub(crate) all: bool,
+    /// What is at least as large is marked.
+    pub(crate) min_effect: f64,
+    pub(crate) colours: bool,
+}
+
+/// What is always shown.
+const HEADLINES: [&str; 4] = ["failure_rate", "retry_rate", "duration_ms", "retry_waste_ms"];
+/// The most categories of a distribution that are shown without `all`.
+const CATEGORIES: usize = 5;
+/// The longest label.
+const LABEL: usize = 36;
+
+const NOT_ENOUGH_DATA: &str = "not_enough_data";
+const SIGNIFICANT: &str = "significant";
+
+impl Verdict {
+    fn is_significant(&self) -> bool {
+        self.state == SIGNIFICANT
+    }
+
+    fn is_beyond(&self, min_effect: f64) -> bool {
+        self.is_significant() && self.effect_size.is_some_and(|effect| effect.abs() >= min_effect)
+    }
+
+    /// p-value and effect.
+    fn cells(&self) -> [String; 2] {
+        if let (Some(p), Some(effect)) = (self.p_adjusted, self.effect_size) {
+            let p = if p < 0.0001 { "<0.0001".to_owned() } else { format!("{p:.4}") };
+            return [p, format!("{effect:.2}")];
+        }
+        let why = match self.state.as_str() {
+            NOT_ENOUGH_DATA => "too few runs",
+            "too_many_values" => "too many values",
+            _ => "not tested",
+        };
+        [why.to_owned(), String::new()]
+    }
+}
+
+impl Comparison {
+    /// Whether nothing can be told.
+    pub(crate) fn has_too_few_runs(&self) -> bool {
+        self.state == NOT_ENOUGH_DATA
+    }
+
+    /// How many comparisons are significant and have at least such an effect.
+    pub(crate) fn beyond(&self, min_effect: f64) -> usize {
+        self.verdicts().filter(|verdict| verdict.is_beyond(min_effect)).count()
+    }
+
+    fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        let rates = self.rates.iter().map(|rate| &rate.verdict);
+        let quantities = self.quantities.iter().map(|quantity| &quantity.verdict);
+        rates.chain(quantities).chain(self.distributions.iter().map(|distribution| &distribution.verdict))
+    }
+
+    /// The comparison as text.
+    pub(crate) fn render(&self, shown: Shown) -> String {
+        let mut table = Table { shown, rows: Vec::new(), left_out: 0 };
+        table.add_rates(&self.rates);
+        table.add_quantities(&self.quantities);
+        table.add_distributions(&self.distributions);
+        let paint = |text: &str, code: &str| paint(text, code, shown.colours);
+        let mut text = String::new();
+        if let Some(agent) = &self.agent_id {
+            text.push_str(&format!("{}\n", paint(agent, BOLD)));
+        }
+        let width = [&self.base, &self.candidate].map(|side| grouped(side.runs).len()).into_iter().max().unwrap_or(0);
+        for (what, side) in [("base", &self.base), ("candidate", &self.candidate)] {
+            let runs = if side.runs == 1 { "run" } else { "runs" };
+            text.push_str(&format!("{what:<9}  {:>width$} {runs}  {}\n", grouped(side.runs), paint(&side.name, BOLD)));
+        }
+        text.push('\n');
+        text.push_str(&table.render());
+        text.push('\n');
+        text.push_str(&self.conclusion(shown.min_effect));
+        if table.left_out > 0 {
+            text.push_str(&format!(
+                "{} not shown: --all lists them.\n",
+                counted(table.left_out, "comparison", "comparisons")
+            ));
+        }
+        if self.failures_left_out > 0 {
+            let codes = counted(self.failures_left_out, "rare failure code", "rare failure codes");
+            text.push_str(&format!("{codes} not compared.\n"));
+        }
+        text
+    }
+
+    fn conclusion(&self, min_effect: f64) -> String {
+        if self.has_too_few_runs() {
+            let (least, base, candidate) = (self.min_runs, self.base.runs, self.candidate.runs);
+            return format!("Not enough data: {base} and {candidate} runs, where each side needs {least}.\n");
+        }
+        let rate = self.false_discovery_rate * 100.0;
+        if self.significant == 0 {
+            return format!("None of {} comparisons shows a significant difference.\n", self.tested);
+        }
+        format!(
+            "{} of {} comparisons significant (at most {rate} % of such findings are expected to be chance), {} of them \
+             with an effect of {min_effect} or more.\n",
+            self.significant,
+            self.tested,
+            self.beyond(min_effect),
+        )
+    }
+}
+
+const BOLD: &str = "1";
+const DIM: &str = "2";
+const YELLOW: &str = "33";
+
+fn paint(text: &str, code: &str, colours: bool) -> String {
+    if colours && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+/// How a row looks.
+#[derive(Clone, Copy, PartialEq)]
+enum Look {
+    Title,
+    /// Significant, and beyond the effect that was asked for.
+    Beyond,
+    /// Significant.
+    Small,
+    Plain,
+}
+
+struct Row {
+    look: Look,
+    label: String,
+    /// Base, candidate, difference, its interval, p-value, effect.
+    cells: [String; 6],
+}
+
+struct Table {
+    shown: Shown,
+    rows: Vec<Row>,
+    left_out: usize,
+}
+
+impl Table {
+    /// Whether a comparison is shown; counts those that are not.
+    fn shows(&mut self, metric: &str, verdict: &Verdict) -> bool {
+        let shows = self.shown.all || verdict.is_significant() || HEADLINES.contains(&metric);
+        self.left_out += usize::from(!shows);
+        shows
+    }
+
+    fn look(&self, verdict: &Verdict) -> Look {
+        match (verdict.is_significant(), verdict.is_beyond(self.shown.min_effect)) {
+            (_, true) => Look::Beyond,
+            (true, false) => Look::Small,
+            (false, false) => Look::Plain,
+        }
+    }
+
+    fn title(&mut self, title: &str) {
+        self.rows.push(Row { look: Look::Title, label: title.to_owned(), cells: Default::default() });
+    }
+
+    /// Removes a title under which nothing came.
+    fn end_section(&mut self) {
+        if self.rows.last().is_some_and(|row| row.look == Look::Title) {
+            self.rows.pop();
+        }
+    }
+
+    fn add_rates(&mut self, rates: &[Rate]) {
+        self.title("Share of runs");
+        for rate in rates {
+            if !self.shows(&rate.metric, &rate.verdict) {
+                continue;
+            }
+            let label = match (rate.metric.as_str(), &rate.name) {
+                ("failure_rate", _) => "failed".to_owned(),
+                ("retry_rate", _) => "with retries".to_owned(),
+                (metric, Some(name)) => format!("{metric} {name}"),
+                (metric, None) => metric.to_owned(),
+            };
+            let [base, candidate, difference, interval] =
+                shares(&rate.base, &rate.candidate, rate.difference, rate.confidence_interval);
+            let [p, effect] = rate.verdict.cells();
+            let cells = [base, candidate, difference, interval, p, effect];
+            self.rows.push(Row { look: self.look(&rate.verdict), label, cells });
+        }
+        self.end_section();
+    }
+
+    fn add_quantities(&mut self, quantities: &[Quantity]) {
+        self.title("Per run");
+        for quantity in quantities {
+            if !self.shows(&quantity.metric, &quantity.verdict) {
+                continue;
+            }
+            let (what, unit) = match quantity.metric.as_str() {
+                "duration_ms" => ("duration", Unit::Ms),
+                "step_latency_ms" => ("latency of steps", Unit::Ms),
+                "retry_waste_ms" => ("retry waste", Unit::Ms),
+                "cost_usd" => ("cost", Unit::Usd),
+                other => (other, Unit::Count),
+            };
+            let what = quantity.name.as_ref().map_or_else(|| what.to_owned(), |name| format!("{what} {name}"));
+            let look = self.look(&quantity.verdict);
+            let [p, effect] = quantity.verdict.cells();
+            for (percentile, base, candidate, difference, verdict) in [
+                ("p50", quantity.base.p50, quantity.candidate.p50, &quantity.p50, [p, effect]),
+                ("p95", quantity.base.p95, quantity.candidate.p95, &quantity.p95, Default::default()),
+            ] {
+                let label = format!("{} {percentile}", shortened(&what, LABEL - 4));
+                let value = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| unit.format(value));
+                let [p, effect] = verdict;
+                let cells = [
+                    value(base),
+                    value(candidate),
+                    difference.difference.map_or_else(|| "-".to_owned(), |by| unit.signed(by)),
+                    interval(difference.confidence_interval, |end| unit.signed(end)),
+                    p,
+                    effect,
+                ];
+                self.rows.push(Row { look, label, cells });
+            }
+        }
+        self.end_section();
+    }
+
+    fn add_distributions(&mut self, distributions: &[Distribution]) {
+        self.title("What runs chose");
+        for distribution in distributions {
+            if !self.shows(&distribution.metric, &distribution.verdict) {
+                continue;
+            }
+            let name = distribution.name.as_deref().unwrap_or_default();
+            let [p, effect] = distribution.verdict.cells();
+            let cells = [String::new(), String::new(), String::new(), String::new(), p, effect];
+            let label = format!("{} {name}", distribution.metric);
+            self.rows.push(Row { look: self.look(&distribution.verdict), label, cells });
+            let most = if self.shown.all { usize::MAX } else { CATEGORIES };
+            for category in distribution.categories.iter().take(most) {
+                let values = match (category.other, category.values.as_slice()) {
+                    (true, _) => "(all others)".to_owned(),
+                    (false, []) => "(none)".to_owned(),
+                    (false, values) => values.join(" + "),
+                };
+                let [base, candidate, difference, interval] =
+                    shares(&category.base, &category.candidate, category.difference, category.confidence_interval);
+                let cells = [base, candidate, difference, interval, String::new(), String::new()];
+                self.rows.push(Row { look: Look::Plain, label: format!("  {values}"), cells });
+            }
+        }
+        self.end_section();
+    }
+
+    fn render(&self) -> String {
+        const HEAD: [&str; 6] = ["base", "candidate", "difference", "95 % interval", "p adjusted", "effect"];
+        let labels = self.rows.iter().map(|row| row.label.chars().count().min(LABEL)).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..HEAD.len())
+            .map(|at| self.rows.iter().map(|row| row.cells[at].chars().count()).max().unwrap_or(0).max(HEAD[at].len()))
+            .collect();
+        let line = |label: &str, cells: &[String]| {
+            let mut line = format!("{:<labels$}", shortened(label, LABEL));
+            for (cell, width) in cells.iter().zip(&widths) {
+                line.push_str(&format!("  {cell:>width$}"));
+            }
+            line.trim_end().to_owned()
+        };
+        let head = format!("  {}", line("", &HEAD.map(str::to_owned)));
+        let mut text = format!("{}\n", paint(&head, DIM, self.shown.colours));
+        for row in &self.rows {
+            let (mark, code) = match row.look {
+                Look::Title => ("", BOLD),
+                Look::Beyond => ("● ", YELLOW),
+                Look::Small => ("○ ", ""),
+                Look::Plain => ("  ", ""),
+            };
+            let line = format!("{mark}{}", line(&row.label, &row.cells));
+            text.push_str(&if code.is_empty() { line } else { paint(&line, code, self.shown.colours) });
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Base, candidate, difference and interval of a share.
+fn shares(base: &Share, candidate: &Share, difference: f64, ends: Option<Ends>) -> [String; 4] {
+    let percent =
+        |share: &Share| if share.runs == 0 { "-".to_owned() } else { format!("{:.1} %", share.share * 100.0) };
+    let points = |difference: f64| format!("{:+.1}", difference * 100.0);
+    [percent(base), percent(candidate), format!("{} pp", points(difference)), interval(ends, points)]
+}
+
+fn interval(ends: Option<Ends>, format: impl Fn(f64) -> String) -> String {
+    let Some([low, high]) = ends else { return String::new() };
+    let end = |end: Option<f64>| end.map_or_else(|| "?".to_owned(), &format);
+    format!("{} .. {}", end(low), end(high))
+}
+
+#[derive(Clone, Copy)]
+enum Unit {
+    Ms,
+    Usd,
+    Count,
+}
+
+impl Unit {
+    fn format(self, value: f64) -> String {
+        let size = value.abs();
+        match self {
+            Self::Ms if size >= 3_600_000.0 => format!("{:.1} h", value / 3_600_000.0),
+            Self::Ms if size >= 600_000.0 => format!("{:.1} min", value / 60_000.0),
+            Self::Ms if size >= 1000.0 => format!("{:.2} s", value / 1000.0),
+            Self::Ms => format!("{value:.0} ms"),
+            Self::Usd => format!("{value:.4} $"),
+            Self::Count => format!("{value:.0}"),
+        }
+    }
+
+    fn signed(self, value: f64) -> String {
+        let text = self.format(value);
+        if value >= 0.0 { format!("+{text}") } else { text }
+    }
+}
+
+/// The text, or as much of it as there is room for.
+fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width - 1).collect();
+    format!("{kept}…")
+}
+
+/// `1204` as `1,204`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    crate::output::count(count as u64, one, many)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([0, 12, 999, 1204, 1_000_000].map(grouped), ["0", "12", "999", "1,204", "1,000,000"]);
+        let ms = |value: f64| Unit::Ms.signed(value);
+        assert_eq!(
+            [0.0, -40.0, 999.0, 2310.0, -61_000.0, 900_000.0, 7_200_000.0].map(ms),
+            ["+0 ms", "-40 ms", "+999 ms", "+2.31 s", "-61.00 s", "+15.0 min", "+2.0 h"]
+        );
+        assert_eq!(interval(Some([Some(-0.5), None]), |end| format!("{end:+}")), "-0.5 .. ?");
+        assert_eq!(shortened("tool_selection", 9), "tool_sel…");
+    }
+}
