@@ -419,7 +419,10 @@ impl Aggregate for Gathering {
         let failed = columns.text(Text::Status)?.dictionary().term_ord(RunStatus::Failure.as_str());
         let step = columns.text(Text::Step)?;
         let mut step_types = Vec::with_capacity(step.num_terms());
-        dictionary(step, |_, text| step_types.extend(text.split('/').next().and_then(StepType::parse)))?;
+        dictionary(step, |_, text| {
+            step_types.extend(text.split('/').next().and_then(StepType::parse));
+            Ok(())
+        })?;
         if step_types.len() != step.num_terms() {
             return Err(no_known_type("a step"));
         }
@@ -430,6 +433,7 @@ impl Aggregate for Gathering {
             let decision_type = parts.next().and_then(DecisionType::parse);
             let reason = decision_type.zip(parts.next()).and_then(|(kind, code)| ReasonCode::parse(kind, code));
             decisions.extend(reason.zip(parts.next()).map(|(reason, selected)| (reason, selected.to_owned(), None)));
+            Ok(())
         })?;
         if decisions.len() != decision.num_terms() {
             return Err(no_known_type("a decision"));

@@ -256,10 +256,10 @@ fn whichever_disk_call_a_commit_is_cut_off_in_the_answers_are_the_same() {
     let prepared = |seed: u64| {
         let (disk, log) = (SimDisk::new(seed), TestLog::new());
         let index = open(&disk, &log);
-        (0..20).for_each(|seed| drop(log.append_run(&a_run(seed))));
+        (0..20).for_each(|seed| _ = log.append_run(&a_run(seed)));
         [0, 2, 6].iter().for_each(|what| live(&log, *what));
         index.commit_now().unwrap();
-        (20..30).for_each(|seed| drop(log.append_run(&a_run(seed))));
+        (20..30).for_each(|seed| _ = log.append_run(&a_run(seed)));
         [1, 4].iter().for_each(|what| live(&log, *what));
         (disk, log, index)
     };
@@ -305,7 +305,7 @@ fn few_files_hold_the_rollups_of_many_commits() {
 #[test]
 fn a_damaged_rollup_file_is_named() {
     let mut world = World::new();
-    (0..20).for_each(|seed| drop(world.log.append_run(&a_run(seed))));
+    (0..20).for_each(|seed| _ = world.log.append_run(&a_run(seed)));
     world.index().close().unwrap();
     world.index = None;
     let file = rollup_files(&world.at()).pop().unwrap();

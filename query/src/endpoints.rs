@@ -610,6 +610,9 @@ mod example {
         let group = json!({
             "runs": 10, "by_status": {"success": 8, "failure": 1, "partial": 1}, "failure_rate": 10.0, "steps": 39,
             "runs_with_retries": 3, "retry_waste_ms": 502, "duration_ms": percentiles(),
+            "models": [{
+                "model": "gpt-4.1", "runs": 10, "steps": 10, "input_tokens": 8120, "output_tokens": 950, "cost_usd": 0.0238,
+            }],
             "first_seen": TIMES[0], "last_seen": "2026-11-22T18:25:32.235977Z",
         });
         if let (Value::Object(named), Value::Object(group)) = (&mut named, group) {

@@ -101,6 +101,7 @@ fn a_run(habits: Habits, random: &mut Random) -> RunSummary {
         decisions,
         signals,
         step_facts: Vec::<Arc<str>>::new(),
+        usage: Vec::new(),
         digest: None,
         batches: vec![Position::new(0)],
     }

@@ -204,7 +204,8 @@ pub(crate) struct GroupView {
 }
 
 /// What runs used of one model, as metadata says.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ModelUsage)]
 pub(crate) struct ModelView {
     /// `null` where none was named.
     model: Option<String>,

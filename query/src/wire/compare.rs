@@ -91,6 +91,7 @@ pub(crate) struct RateView {
     pub(crate) candidate: ShareView,
     /// Of the shares, candidate less base.
     pub(crate) difference: f64,
+    #[schema(value_type = Option<Vec<Option<f64>>>)]
     pub(crate) confidence_interval: Option<Ends>,
     #[serde(flatten)]
     pub(crate) verdict: Verdict,
@@ -138,6 +139,7 @@ pub(crate) struct NumbersView {
 #[schema(as = CompareDifference)]
 pub(crate) struct DifferenceView {
     pub(crate) difference: Option<f64>,
+    #[schema(value_type = Option<Vec<Option<f64>>>)]
     pub(crate) confidence_interval: Option<Ends>,
 }
 
@@ -167,6 +169,7 @@ pub(crate) struct CategoryView {
     pub(crate) base: ShareView,
     pub(crate) candidate: ShareView,
     pub(crate) difference: f64,
+    #[schema(value_type = Option<Vec<Option<f64>>>)]
     pub(crate) confidence_interval: Option<Ends>,
 }
 

@@ -471,6 +471,7 @@ impl Story {
                     self.tally.refused += 1;
                     self.history.is_absent(id);
                 }
+                Err(AppendError::Erased) => panic!("nothing is erased here"),
             }
         }
     }
