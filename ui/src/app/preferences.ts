@@ -82,6 +82,11 @@ export function useShownTheme(): 'light' | 'dark' {
   return useSyncExternalStore(subscribe, shownTheme);
 }
 
+/** How high a row of a table is, in px; the same as `--row` of the styles. */
+export function useRowHeight(): number {
+  return usePreferences().density === 'comfortable' ? 32 : 26;
+}
+
 /** The zone of this machine. */
 export function localZone(): string {
   return Intl.DateTimeFormat().resolvedOptions().timeZone;

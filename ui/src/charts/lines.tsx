@@ -76,7 +76,7 @@ export function Lines({ label, series, points, zone, height, format, max: fixedM
         ))}
         {labels.map((index) => {
           const point = points[index];
-          return point === undefined ? null : (
+          return point === undefined || LEFT + index * step + 40 > width ? null : (
             <text key={index} x={LEFT + index * step} y={height - 4} className="fill-ink-3 font-mono text-11">
               {tickTime(point.start, zone, labelStep)}
             </text>

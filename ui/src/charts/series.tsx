@@ -13,6 +13,13 @@ export interface Series {
   dashed?: boolean;
 }
 
+/** Runs by how they ended, what failed at the bottom, in every chart that has them. */
+export const STATUS_SERIES: readonly Series[] = [
+  { name: 'failure', color: 'var(--failed-bar)', hatched: true },
+  { name: 'partial', color: 'var(--partial)' },
+  { name: 'success', color: 'var(--success-bar)' },
+];
+
 /** The stripes of hatched series, and how to refer to them. */
 export function useHatches(series: readonly Series[]): { defs: ReactNode; fill: (at: number) => string } {
   const id = useId();

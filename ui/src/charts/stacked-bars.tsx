@@ -176,7 +176,8 @@ export function StackedBars({ label, series, bars, zone, height, onBrush }: Stac
         )}
         {labels.map((index) => {
           const bar = bars[index];
-          if (bar === undefined) return null;
+          // A label that would be cut off says less than none.
+          if (bar === undefined || x(index) + 40 > width) return null;
           return (
             <text key={index} x={x(index)} y={height - 4} className="fill-ink-3 font-mono text-11">
               {tickTime(bar.start, zone, labelStep)}

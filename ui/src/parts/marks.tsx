@@ -54,7 +54,6 @@ export function StepMark({ type, large = false }: { type: StepType; large?: bool
       )}
     >
       <span aria-hidden="true">{STEP_LETTER[type]}</span>
-      <span className="sr-only">{type}</span>
     </span>
   );
 }

@@ -53,7 +53,12 @@ export function SelectField<T extends string>({
       <label htmlFor={id} className={hideLabel ? 'sr-only' : 'text-12 text-ink-2'}>
         {label}
       </label>
-      <select id={id} value={value} onChange={(event) => onChange(event.target.value as T)} className={BOX}>
+      <select
+        id={id}
+        value={value} 
+        onChange={(event) => onChange(event.target.value as T)}
+        className={BOX}
+      >
         {options.map((option) => (
           <option key={option.value} value={option.value}>
             {option.label}

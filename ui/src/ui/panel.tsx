@@ -40,7 +40,7 @@ export function Figures({ children, label }: { children: ReactNode; label: strin
 
 export function Figure({ name, children, detail }: { name: string; children: ReactNode; detail?: ReactNode }) {
   return (
-    <div className="min-w-28 flex-1 border-l border-line px-3 first:pl-3">
+    <div className="min-w-36 flex-1 border-l border-line pr-1 pl-3">
       <dt className="text-12 whitespace-nowrap text-ink-3">{name}</dt>
       <dd className="text-14 font-semibold whitespace-nowrap">
         {children}

@@ -112,7 +112,7 @@ interface VirtualTableProps<Row> {
   columns: readonly Column<Row>[];
   rows: readonly Row[];
   rowKey: (row: Row) => string;
-  /** How many rows there are in all, when that is known and more than are loaded. */
+  /** How many rows there are in all, when they are more than are loaded; -1 when that is not known. */
   rowCount?: number;
   rowHeight: number;
   sorting?: Sorting;
@@ -172,7 +172,7 @@ export function VirtualTable<Row>(props: VirtualTableProps<Row>) {
       ref={view}
       role="table"
       aria-label={label}
-      aria-rowcount={(rowCount ?? rows.length) + 1}
+      aria-rowcount={rowCount === -1 ? -1 : (rowCount ?? rows.length) + 1}
       tabIndex={0}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
       className="scroll-quietly relative h-full min-h-0 overflow-auto text-13 focus-visible:-outline-offset-2"
