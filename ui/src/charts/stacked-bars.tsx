@@ -196,11 +196,14 @@ export function StackedBars({ label, series, bars, zone, height, onBrush }: Stac
           ))}
         </ChartTip>
       )}
-      <HiddenTable
-        caption={label}
-        head={['From', ...series.map((one) => one.name)]}
-        rows={bars.filter((_, at) => (sums[at] ?? 0) > 0).map((bar) => [dateTime(bar.start, zone), ...bar.values.map(count)])}
-      />
+      {/* Where bars are gone through by keys, each says its numbers. */}
+      {onBrush === undefined && (
+        <HiddenTable
+          caption={label}
+          head={['From', ...series.map((one) => one.name)]}
+          rows={bars.filter((_, at) => (sums[at] ?? 0) > 0).map((bar) => [dateTime(bar.start, zone), ...bar.values.map(count)])}
+        />
+      )}
     </div>
   );
 }

@@ -116,7 +116,8 @@ export default function RunsPage() {
   const columns: Column<RunSummary>[] = [
     {
       id: 'pick',
-      title: '',
+      title: 'Select',
+      heading: null,
       width: '28px',
       cell: (run) => (
         <input
@@ -172,10 +173,11 @@ export default function RunsPage() {
         );
       },
     },
-    { id: 'decisions', title: '◆', width: '44px', align: 'end', mono: true, cell: (run) => <span title="decisions">{count(run.decision_count)}</span> },
+    { id: 'decisions', title: 'Decisions', heading: '◆', width: '44px', align: 'end', mono: true, cell: (run) => <span title="decisions">{count(run.decision_count)}</span> },
     {
       id: 'attention',
-      title: '▼',
+      title: 'Signals that ask for attention',
+      heading: '▼',
       width: '44px',
       align: 'end',
       mono: true,

@@ -8,6 +8,8 @@ import { useSize } from './size.ts';
 export interface Column<Row> {
   id: string;
   title: string;
+  /** What is seen instead of the title; `null` for nothing. The title is still heard. */
+  heading?: string | null;
   /** A CSS grid width: `120px`, `minmax(120px, 1fr)`. */
   width?: string;
   align?: 'end';
@@ -31,6 +33,14 @@ function Title<Row>({
   sorting: Sorting | undefined;
   onSort: ((sorting: Sorting) => void) | undefined;
 }) {
+  if (column.heading !== undefined) {
+    return (
+      <span title={column.title}>
+        {column.heading !== null && <span aria-hidden="true">{column.heading}</span>}
+        <span className="sr-only">{column.title}</span>
+      </span>
+    );
+  }
   if (column.sortable !== true || onSort === undefined) return <span className="truncate">{column.title}</span>;
   const on = sorting?.by === column.id ? sorting.order : undefined;
   return (
@@ -130,7 +140,7 @@ interface VirtualTableProps<Row> {
 }
 
 /** How many rows above and below the view are there, so that a scroll does not show emptiness. */
-const SPARE_ROWS = 6;
+const SPARE_ROWS = 4;
 
 /** The rows that are there, of `count` of the same height, for a view of `height` scrolled to `top`: half open. */
 export function rowsInView(top: number, height: number, rowHeight: number, count: number): [number, number] {
@@ -170,14 +180,11 @@ export function VirtualTable<Row>(props: VirtualTableProps<Row>) {
   return (
     <div
       ref={view}
-      role="table"
-      aria-label={label}
-      aria-rowcount={rowCount === -1 ? -1 : (rowCount ?? rows.length) + 1}
       tabIndex={0}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
       className="scroll-quietly relative h-full min-h-0 overflow-auto text-13 focus-visible:-outline-offset-2"
     >
-      <div className="min-w-fit">
+      <div role="table" aria-label={label} aria-rowcount={rowCount === -1 ? -1 : (rowCount ?? rows.length) + 1} className="min-w-fit">
         <div role="rowgroup" className="sticky top-0 z-10">
           <div
             role="row"

@@ -37,7 +37,7 @@ export function StepTable({
       title: 'Step',
       width: 'minmax(180px, 2fr)',
       cell: (row) => (
-        <button type="button" className="max-w-full truncate text-left hover:underline" onClick={() => onSelect(row)}>
+        <button type="button" className="block h-6 max-w-full truncate text-left hover:underline" onClick={() => onSelect(row)}>
           {row.step.name}
         </button>
       ),
@@ -59,8 +59,8 @@ export function StepTable({
     { id: 'start', title: 'Start', width: '96px', align: 'end', mono: true, cell: (row) => `${row.start < 0 ? '' : '+'}${duration(row.start)}` },
     { id: 'latency', title: 'Latency', width: '90px', align: 'end', mono: true, cell: (row) => <span className={isSlow(row, slowMs) ? 'font-bold' : ''}>{duration(row.step.latency_ms)}</span> },
     { id: 'gap', title: 'Waited', width: '90px', align: 'end', mono: true, cell: (row) => (row.backoff ?? row.gap) > 0 ? duration(row.backoff ?? row.gap) : '' },
-    { id: 'decisions', title: '◆', width: '44px', align: 'end', mono: true, cell: (row) => row.decisions.length || '' },
-    { id: 'signals', title: '▲▼', width: '44px', align: 'end', mono: true, cell: (row) => row.signals.length || '' },
+    { id: 'decisions', title: 'Decisions', heading: '◆', width: '44px', align: 'end', mono: true, cell: (row) => row.decisions.length || '' },
+    { id: 'signals', title: 'Signals', heading: '▲▼', width: '44px', align: 'end', mono: true, cell: (row) => row.signals.length || '' },
   ];
   return (
     <VirtualTable

@@ -101,7 +101,13 @@ function FacetList({
           return (
             <li key={value}>
               <label
-                className={cx('relative flex h-6 cursor-pointer items-center gap-1.5 rounded-sm px-1 text-12', on ? 'bg-selection' : 'hover:bg-bg')}
+                className={cx(
+                  'flex h-6 cursor-pointer items-center gap-1.5 rounded-sm bg-no-repeat px-1 text-12',
+                  // A line as long as its share of the most frequent one.
+                  'bg-[linear-gradient(var(--line-strong),var(--line-strong))] bg-bottom-left',
+                  on ? 'bg-selection' : 'hover:bg-bg',
+                )}
+                style={{ backgroundSize: `${(100 * runs) / most}% 1px` }}
                 title={value}
               >
                 <input type="checkbox" checked={on} onChange={() => onToggle(value)} className="size-3 shrink-0 accent-(--accent)" />
@@ -109,10 +115,7 @@ function FacetList({
                   {field === 'status' && <span aria-hidden="true">{STATUS_SYMBOL[value as keyof typeof STATUS_SYMBOL]} </span>}
                   {field === 'has_retries' ? (value === 'true' ? 'yes' : 'no') : value}
                 </span>
-                <span className="shrink-0 font-mono text-11 text-ink-3">{shortCount(runs)}</span>
-                <span aria-hidden="true" className="absolute inset-x-1 bottom-0 h-px">
-                  <span className="block h-px bg-line-strong" style={{ width: `${(100 * runs) / most}%` }} />
-                </span>
+                <span className="shrink-0 font-mono text-11 text-ink-2">{shortCount(runs)}</span>
               </label>
             </li>
           );
