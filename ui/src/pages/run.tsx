@@ -207,7 +207,7 @@ function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) 
               ref={filterInput}
               label="Filter steps by name"
               hideLabel
-              placeholder="Filter steps by name"
+              placeholder="Filter steps"
               className="w-40 xl:w-60 max-md:w-full"
               icon={<Search size={14} aria-hidden="true" />}
               trailing={<Key>/</Key>}

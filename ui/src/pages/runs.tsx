@@ -29,6 +29,9 @@ import { Peek } from './runs/peek.tsx';
 import { SavedViews } from './runs/saved-views.tsx';
 import { SearchBox } from './runs/search-box.tsx';
 
+/** The columns beside a run in short, in their order there. */
+const BESIDE_PEEK = ['pick', 'status', 'agent', 'failure', 'started_at', 'duration_ms'];
+
 /** A run of the API can be compared with one other. */
 const PICKED = 2;
 
@@ -189,6 +192,10 @@ export default function RunsPage() {
     },
   ];
 
+  // Beside a run in short there is room for what tells runs apart.
+  const shownColumns =
+    search.peek === undefined ? columns : BESIDE_PEEK.flatMap((id) => columns.find((column) => column.id === id) ?? []);
+
   const lineError = list.error instanceof ApiError ? list.error.details.filter(({ loc }) => loc[1] === 'q').map(({ msg }) => msg).join('; ') : '';
   const first = list.data?.pages[0];
   const listState = lineError === '' ? list : { ...list, error: null };
@@ -284,7 +291,7 @@ export default function RunsPage() {
               ) : (
                 <VirtualTable
                   label="Runs"
-                  columns={columns}
+                  columns={shownColumns}
                   rows={runs}
                   rowKey={(run) => run.run_id}
                   rowCount={first?.total.exact === true ? first.total.count : -1}

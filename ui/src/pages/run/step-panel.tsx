@@ -40,7 +40,7 @@ export function StepPanel({ run, timeline, row, slowMs, tab, onTab, onSelect, on
   return (
     <aside
       aria-label={`Step ${step.seq}: ${step.name}`}
-      className="scroll-quietly flex min-h-0 w-full shrink-0 flex-col overflow-y-auto border-l border-line bg-panel max-lg:absolute max-lg:inset-y-0 max-lg:right-0 max-lg:z-20 max-lg:max-w-[372px] lg:w-[372px]"
+      className="scroll-quietly flex min-h-0 w-full shrink-0 flex-col overflow-y-auto border-l border-line bg-panel max-md:fixed max-md:inset-0 max-md:z-20 md:w-[372px] md:max-lg:absolute md:max-lg:inset-y-0 md:max-lg:right-0 md:max-lg:z-20"
     >
       <header className="flex items-start gap-2 px-4 pt-3 pb-3">
         <StepMark type={step.step_type} large />

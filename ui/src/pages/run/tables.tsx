@@ -82,7 +82,7 @@ export function DecisionsView({ run, timeline, onSelect }: { run: Run; timeline:
     row === undefined ? (
       <span className="text-12 text-ink-3">of the run</span>
     ) : (
-      <button type="button" className="truncate text-12 text-accent underline" onClick={() => onSelect(row)}>
+      <button type="button" className="max-w-full self-start truncate text-left text-12 text-accent underline" onClick={() => onSelect(row)}>
         #{row.step.seq} {row.step.name}
       </button>
     );

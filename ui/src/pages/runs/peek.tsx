@@ -22,7 +22,7 @@ export function Peek({ runId, onClose }: { runId: string; onClose: () => void })
   return (
     <aside
       aria-label="Run in short"
-      className="scroll-quietly flex min-h-0 w-full shrink-0 flex-col overflow-y-auto border-l border-line bg-panel max-lg:absolute max-lg:inset-y-0 max-lg:right-0 max-lg:z-20 max-lg:max-w-[372px] lg:w-[372px]"
+      className="scroll-quietly flex min-h-0 w-full shrink-0 flex-col overflow-y-auto border-l border-line bg-panel max-md:fixed max-md:inset-0 max-md:z-20 md:w-[372px] md:max-lg:absolute md:max-lg:inset-y-0 md:max-lg:right-0 md:max-lg:z-20"
     >
       <header className="flex items-center gap-1 px-4 pt-2">
         <span className="min-w-0 truncate font-mono text-11 text-ink-2">{runId}</span>
