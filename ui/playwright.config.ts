@@ -11,7 +11,7 @@ export default defineConfig({
   outputDir: 'test-results',
   // The machine of a test run is small, and one server answers all of its pages.
   workers: 1,
-  timeout: 60_000,
+  timeout: 120_000,
   expect: { timeout: 15_000 },
   reporter: [['list'], ['./tests/closing-line.ts']],
   use: {

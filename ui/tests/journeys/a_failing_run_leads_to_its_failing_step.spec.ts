@@ -217,12 +217,19 @@ test.describe('a run that is not there', () => {
 });
 
 for (const theme of ['light', 'dark'] as const) {
-  test(`the run can be used by everybody in ${theme}`, async ({ page }) => {
-    await useTheme(page, theme);
-    for (const query of ['', '?step=997', '?view=table&step=997', '?view=decisions', '?view=events', '?q=nothing']) {
+  for (const [what, query] of Object.entries({
+    run: '',
+    'failing step': '?step=997',
+    'table of steps': '?view=table&step=997',
+    'decisions of a run': '?view=decisions',
+    'records of a run': '?view=events',
+    'filter that matches nothing': '?q=nothing',
+  })) {
+    test(`the ${what} can be used by everybody in ${theme}`, async ({ page }) => {
+      await useTheme(page, theme);
       await page.goto(`/runs/${RUNS.failing}${query}`);
       await settled(page);
       await expectAccessible(page);
-    }
-  });
+    });
+  }
 }

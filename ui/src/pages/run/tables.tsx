@@ -86,8 +86,8 @@ export function DecisionsView({ run, timeline, onSelect }: { run: Run; timeline:
         #{row.step.seq} {row.step.name}
       </button>
     );
-  // A run has at most 10,000 of each; more than some hundreds nobody reads, and the table of steps has them all.
-  const MOST = 300;
+  // A run has up to 10,000 of each; so many nobody reads in one go, and each step has its own in its panel.
+  const MOST = 100;
   if (run.decisions.length === 0 && run.quality_signals.length === 0) return <Empty title="There are no decisions and no signals in this run" />;
   return (
     <div className="scroll-quietly grid min-h-0 grow gap-5 overflow-y-auto px-5 py-3 lg:grid-cols-2" tabIndex={0} role="region" aria-label="Decisions and signals">
@@ -123,7 +123,7 @@ function More({ shown, all }: { shown: number; all: number }) {
   if (all <= shown) return null;
   return (
     <p className="py-2 text-12 text-ink-3">
-      The first {count(shown)} of {count(all)}. The table of steps has all of them, each with its step.
+      The first {count(shown)} of {count(all)}. Each step has its own in its panel.
     </p>
   );
 }
