@@ -1,7 +1,15 @@
 # Built from source, so that the image holds what the repository says and nothing else.
+FROM node:22-bookworm-slim AS dashboard
+WORKDIR /src/ui
+COPY ui/package.json ui/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY ui/ ./
+RUN npm run build
+
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
+COPY --from=dashboard /src/ui/dist ui/dist
 # The caches outlive a build; what the image needs is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

@@ -22,20 +22,20 @@ help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 .PHONY: serve
-serve: ## build the server and start it on ./data: ports 8000, 8001 and 3000
+serve: ui/dist/index.html ## build the dashboard and the server, start it on ./data: ports 8000, 8001 and 3000
 	cargo build --release --locked --package agenttracer-tools
 	exec $(TARGET)/release/agenttracer serve --data-dir data
 
 # The order is that of the waiting: what fails fast comes first.
 .PHONY: test
-test: lint-python lint-shell lint-docker lint-rust test-rust test-python ## check and test everything
+test: lint-python lint-shell lint-docker lint-ui test-ui lint-rust test-rust test-python journeys ## check and test everything
 	@echo "make test: everything passed"
 
 # ---- Rust ----------------------------------------------------------------------------------------------------------
 
 # Binaries, tests and examples are built in one go with one set of features, so that nothing is built twice.
 .PHONY: build
-build: ## build everything for the tests, the debug server included
+build: ui/dist/index.html ## build everything for the tests, the debug server included
 	cargo build --locked --workspace --bins --tests --examples
 
 .PHONY: lint-rust
@@ -52,6 +52,30 @@ test-rust: build ## tests of the Rust parts
 	  cargo test --locked --workspace --bins --tests
 	fi
 	cargo test --locked --workspace --doc
+
+# ---- the dashboard -------------------------------------------------------------------------------------------------
+
+UI_SOURCES := $(shell find ui/src ui/tools ui/index.html ui/vite.config.ts -type f) ui/package-lock.json
+
+ui/node_modules/.made: ui/package-lock.json
+	npm --prefix ui ci --no-audit --no-fund
+	touch $@
+
+ui/dist/index.html: ui/node_modules/.made $(UI_SOURCES)
+	npm --prefix ui run build
+	touch $@
+
+.PHONY: lint-ui
+lint-ui: ui/node_modules/.made ## lints and types of the dashboard
+	npm --prefix ui run check
+
+.PHONY: test-ui
+test-ui: ui/node_modules/.made ## the dashboard's pure parts
+	npm --prefix ui test
+
+.PHONY: journeys
+journeys: build ## the dashboard in Chromium, on the real server with real runs
+	AGENTTRACER_BIN=$(TARGET)/debug/agenttracer npm --prefix ui run journeys
 
 # ---- Python --------------------------------------------------------------------------------------------------------
 
@@ -135,5 +159,6 @@ bench: ## questions about speed, each beside a bare loop: half an hour
 .PHONY: clean
 clean: ## remove everything that was built; ./data stays
 	cargo clean
+	rm -rf ui/node_modules ui/dist ui/test-results
 	rm -rf $(VENV) sdk/build sdk/agenttrace.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find $(PYTHON_FILES) -name __pycache__ -type d -prune -exec rm -rf {} +

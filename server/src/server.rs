@@ -11,6 +11,8 @@ use prometheus::Registry;
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 
 use crate::addresses::{AddressFile, Addresses};
 use crate::config::{Config, ListenAddr};
@@ -20,7 +22,8 @@ use crate::listeners::{self, ConnectionLimit};
 use crate::maintenance::{self, Background, Maintenance};
 use crate::node::{Node, Reporter};
 use crate::shutdown::{DRAIN, Switch};
-use crate::{StartError, StopError, documentation, edge, metrics, ui};
+use crate::ui::{self, Files};
+use crate::{StartError, StopError, documentation, edge, metrics};
 
 /// How long the last commit of the index may take. It is derived data: the next start reads from the log what is
 /// missing.
@@ -94,8 +97,8 @@ impl Server {
         let ingest_routes = ingest_routes.method_not_allowed_fallback(edge::method_not_allowed);
         let query_routes = agenttracer_query::routes(questions.clone()).merge(erasures);
         let query_routes = query_routes.method_not_allowed_fallback(edge::method_not_allowed);
-        let page = ui::routes(&addresses, &config.sync.to_string());
-        let query_routes = query_routes.merge(page).merge(documentation::routes(&documentation::query_document()));
+        let query_routes = query_routes.merge(documentation::routes(&documentation::query_document()));
+        let query_routes = ui::beside(query_routes.layer(compression()), Files::built_in());
         let ingest_routes = ingest_routes.merge(documentation::routes(&documentation::ingest_document()));
         serve(ingest, ingest_routes)?;
         serve(query, query_routes.clone())?;
@@ -178,6 +181,12 @@ async fn give_up_silent_runs(writes: IngestState, lease: Duration, stopped: impl
             () = &mut stopped => return,
         }
     }
+}
+
+/// Compresses answers for clients that ask for it. A run of ten thousand steps is megabytes of JSON, and a tenth of that
+/// compressed; the fastest level gives nearly all of it. A stream of events stays as it is, since it would be held back.
+fn compression() -> CompressionLayer {
+    CompressionLayer::new().quality(CompressionLevel::Fastest)
 }
 
 /// What the write side and the read side stand on. Their metrics share one registry, so that either listener tells

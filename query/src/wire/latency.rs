@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::ratio;
+use super::{Percentiles, ratio};
 
 /// Where the time of a run went. All times in ms.
 #[derive(Serialize, ToSchema)]
@@ -22,6 +22,8 @@ pub(crate) struct RunLatencyView {
     idle: IdleView,
     /// How much longer the steps are, one behind the other, than the time in which any was running.
     overlap_ms: u64,
+    /// Of the latencies of all steps; exact.
+    step_latency_ms: Percentiles,
     retries: RetriesView,
     critical_path: CriticalPathView,
     /// In the order of the taxonomy, those that occur.
@@ -148,6 +150,7 @@ impl From<&RunView> for RunLatencyView {
                 after_last_step_ms: run.ended_at.map(|ended| ended.millis_since(last_end.unwrap_or(run.started_at))),
             },
             overlap_ms: timing.overlap_ms,
+            step_latency_ms: Percentiles::exact(run.steps.iter().map(|step| step.latency_ms).collect()),
             retries: RetriesView::new(&timed, timing.retry_waste_ms),
             critical_path: CriticalPathView { steps_ms: timing.critical_path_ms, steps: path_steps(run, &timed) },
             by_step_type: by_type

@@ -121,6 +121,13 @@ async fn the_latency_of_a_run_adds_up() {
         let wasted: u64 =
             run.steps.iter().filter(|step| step.attempt < step.attempts_total).map(|step| step.latency_ms).sum();
         assert_eq!(number("/retries/waste_ms"), wasted);
+        let mut sorted: Vec<u64> = run.steps.iter().map(|step| step.latency_ms).collect();
+        sorted.sort_unstable();
+        for (name, percent) in [("p50", 50), ("p95", 95), ("p99", 99)] {
+            let found = latency["step_latency_ms"][name].as_u64();
+            let reached = |limit: u64| sorted.iter().filter(|ms| **ms <= limit).count() * 100 >= sorted.len() * percent;
+            assert_eq!(found, sorted.iter().copied().find(|ms| reached(*ms)), "{name} of {sorted:?}");
+        }
         retries += number("/retries/operations");
     }
     assert!(retries > 2, "{retries} retries in 40 samples");

@@ -69,10 +69,34 @@ async fn the_ui_listener_has_a_page_and_the_query_routes() {
     for url in [server.ui_url("/"), server.query_url("/")] {
         let page = send(server.client().get(url).header("accept", "text/html")).await.expect(200);
         assert!(page.header("content-type").unwrap().starts_with("text/html"));
+        assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'; script-src 'self'"));
+        assert_eq!(page.header("cache-control"), Some("no-cache"));
         let text = page.text();
-        assert!(text.contains("<h1>AgentTracer</h1>") && text.contains("no dashboard yet"), "{text}");
+        assert!(text.contains("<title>AgentTracer</title>"), "{text}");
+        // Nothing inline: the policy would block it.
+        assert!(!text.contains("<style") && !text.contains("style="), "{text}");
     }
+    // What the page names is there.
+    let text = send(server.client().get(server.ui_url("/"))).await.expect(200).text();
+    for asset in text.split('"').filter(|part| part.starts_with("/assets/")) {
+        let file = send(server.client().get(server.query_url(asset))).await.expect(200);
+        assert_eq!(file.header("cache-control"), Some("public, max-age=31536000, immutable"), "{asset}");
+    }
+    let run_page = server.ui_url(&format!("/runs/{}", stored["run_id"].as_str().unwrap()));
+    assert_eq!(send(server.client().get(run_page).header("accept", "text/html")).await.expect(200).text(), text);
     let runs = send(server.client().get(server.ui_url("/v1/runs"))).await.expect(200);
     assert_eq!(runs.json()[0]["run_id"], stored["run_id"]);
     send(server.client().get(server.ui_url("/v1/nothing"))).await.expect(404);
+}
+
+#[tokio::test]
+async fn answers_are_compressed_for_who_asks() {
+    let server = TestServer::boot().await;
+    server.store(&full_run()).await;
+    for (accepted, encoding) in [("br, gzip", Some("br")), ("gzip", Some("gzip")), ("identity", None)] {
+        let request = server.client().get(server.query_url("/v1/runs")).header("accept-encoding", accepted);
+        let answer = send(request).await.expect(200);
+        assert_eq!(answer.header("content-encoding"), encoding, "{accepted}");
+        assert_eq!(encoding.is_none(), answer.body.starts_with(b"["));
+    }
 }

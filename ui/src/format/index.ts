@@ -1,0 +1,3 @@
+export * from './duration.ts';
+export * from './number.ts';
+export * from './time.ts';

@@ -1,0 +1,5 @@
+import { PageHeader } from '../app/shell.tsx';
+
+export default function Decisions() {
+  return <PageHeader title="Decisions" />;
+}

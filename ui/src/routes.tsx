@@ -1,0 +1,56 @@
+/** The pages, one line each: the path, what its query string means, where its code is. */
+
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, retainSearchParams } from '@tanstack/react-router';
+import type { ComponentType } from 'react';
+
+import { NotFound, PageFailed, Shell } from './app/shell.tsx';
+import { readFilter, readRun, readRuns } from './url/filter.ts';
+import { readRange } from './url/range.ts';
+import { parseSearch, reader, stringifySearch, text } from './url/search.ts';
+
+const root = createRootRoute({
+  validateSearch: readRange,
+  // The range and the zone stay from page to page.
+  search: { middlewares: [retainSearchParams(['from', 'to', 'tz'])] },
+  component: Shell,
+  notFoundComponent: NotFound,
+  errorComponent: PageFailed,
+});
+
+function page<const P extends string, S extends object>(
+  path: P,
+  validateSearch: (raw: Record<string, unknown>) => S,
+  load: () => Promise<{ default: ComponentType }>,
+) {
+  return createRoute({ getParentRoute: () => root, path, validateSearch, component: lazyRouteComponent(load) });
+}
+
+const tree = root.addChildren([
+  page('/', readFilter, () => import('./pages/overview.tsx')),
+  page('/runs', readRuns, () => import('./pages/runs.tsx')),
+  page('/runs/$runId', readRun, () => import('./pages/run.tsx')),
+  page('/compare', reader({ a: text, b: text }), () => import('./pages/compare-runs.tsx')),
+  page('/versions', reader({ agent: text, base: text, candidate: text }), () => import('./pages/compare-versions.tsx')),
+  page('/failures', readFilter, () => import('./pages/failures.tsx')),
+  page('/decisions', readFilter, () => import('./pages/decisions.tsx')),
+  page('/signals', readFilter, () => import('./pages/signals.tsx')),
+  page('/agents', readFilter, () => import('./pages/agents.tsx')),
+  page('/agents/$agentId', readFilter, () => import('./pages/agent.tsx')),
+  page('/settings', reader({}), () => import('./pages/settings.tsx')),
+]);
+
+export const router = createRouter({
+  routeTree: tree,
+  parseSearch,
+  stringifySearch,
+  defaultPreload: 'intent',
+  defaultPreloadStaleTime: 0,
+  scrollRestoration: true,
+  trailingSlash: 'never',
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}
