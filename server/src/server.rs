@@ -75,7 +75,7 @@ impl Server {
             Ok(())
         };
         let maintenance = maintain(&node, &config);
-        let (writes, questions) = states(&node, &config, maintenance.done())?;
+        let (writes, questions) = states(&node, &config, maintenance.done(), addresses.ingest)?;
         let (ingest_routes, query_routes) =
             (agenttracer_ingest::routes(writes.clone()), agenttracer_query::routes(questions.clone()));
         let query_routes = ui::beside(query_routes.layer(compression()), Files::built_in());
@@ -158,11 +158,17 @@ fn compression() -> CompressionLayer {
 
 /// What the write side and the read side stand on. Their metrics share one registry, so that either listener tells
 /// all of them.
-fn states(node: &Node, config: &Config, done: Arc<maintenance::Done>) -> Result<(IngestState, QueryState), StartError> {
+fn states(
+    node: &Node,
+    config: &Config,
+    done: Arc<maintenance::Done>,
+    ingest: Option<SocketAddr>,
+) -> Result<(IngestState, QueryState), StartError> {
     let registry = Registry::new();
     metrics::register(&registry, node.log(), node.index.clone(), done)?;
     let ingest = node.ingest_state(config, &registry)?;
-    let query = QueryState::new(node.index.clone(), node.log(), &registry, &QueryOptions::default())?;
+    let options = QueryOptions { ingest_port: ingest.map(|address| address.port()), ..QueryOptions::default() };
+    let query = QueryState::new(node.index.clone(), node.log(), &registry, &options)?;
     Ok((ingest, query))
 }
 
