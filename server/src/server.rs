@@ -162,12 +162,12 @@ fn states(
     node: &Node,
     config: &Config,
     done: Arc<maintenance::Done>,
-    ingest: Option<SocketAddr>,
+    takes_runs_at: Option<SocketAddr>,
 ) -> Result<(IngestState, QueryState), StartError> {
     let registry = Registry::new();
     metrics::register(&registry, node.log(), node.index.clone(), done)?;
     let ingest = node.ingest_state(config, &registry)?;
-    let options = QueryOptions { ingest_port: ingest.map(|address| address.port()), ..QueryOptions::default() };
+    let options = QueryOptions { ingest_port: takes_runs_at.map(|address| address.port()), ..QueryOptions::default() };
     let query = QueryState::new(node.index.clone(), node.log(), &registry, &options)?;
     Ok((ingest, query))
 }

@@ -33,8 +33,7 @@ export function Lines({ label, series, points, zone, height, format, max: fixedM
   const step = points.length === 0 ? 0 : inner / points.length;
   const x = (at: number) => LEFT + (at + 0.5) * step;
   const stepMs = points[0] === undefined ? 0 : points[0].end.getTime() - points[0].start.getTime();
-  // A label that would not fit at the right end is left out.
-  const labels = labelled(points.length, inner, 72).filter((at) => LEFT + at * step + 36 <= width);
+  const labels = labelled(points.length, inner, 72);
   const labelStep = stepMs * ((labels[1] ?? 1) - (labels[0] ?? 0));
   const shown = hovered === undefined ? undefined : points[hovered];
   return (

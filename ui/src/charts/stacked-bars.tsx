@@ -48,8 +48,7 @@ export function StackedBars({ label, series, bars, zone, height, onBrush }: Stac
   const barWidth = bars.length === 0 ? 0 : inner / bars.length;
   const x = (at: number) => LEFT + at * barWidth;
   const stepMs = bars[0] === undefined ? 0 : bars[0].end.getTime() - bars[0].start.getTime();
-  // A label that would not fit at the right end is left out.
-  const labels = labelled(bars.length, inner, 72).filter((at) => x(at) + 36 <= width);
+  const labels = labelled(bars.length, inner, 72);
   const labelStep = stepMs * ((labels[1] ?? 1) - (labels[0] ?? 0));
 
   const at = (event: PointerEvent) => {

@@ -10,7 +10,7 @@ import { useNow } from '../app/clock.ts';
 import { brushed, useRange, useSetRange } from '../app/range.tsx';
 import { PageHeader } from '../app/shell.tsx';
 import { Lines } from '../charts/lines.tsx';
-import { Legend } from '../charts/series.tsx';
+import { Legend, STATUS_SERIES } from '../charts/series.tsx';
 import { StackedBars } from '../charts/stacked-bars.tsx';
 import { ago, count, counted, duration, percent, pointsChange, relativeChange, shareText } from '../format/index.ts';
 import { Answer } from '../parts/answer.tsx';
@@ -20,13 +20,15 @@ import { Narrow, useSetFilters } from '../parts/narrow.tsx';
 import { Nothing } from '../parts/nothing.tsx';
 import { RunSpark } from '../parts/run-spark.tsx';
 import { LINK, Section } from '../parts/section.tsx';
-import { DURATION_SERIES, durationPoints, RATE_SERIES, ratePoints, STATUS_SERIES, statusBars } from '../parts/series-of-runs.ts';
+import { DURATION_SERIES, durationPoints, RATE_SERIES, ratePoints, statusBars } from '../parts/series-of-runs.ts';
 import { buttonClass } from '../ui/button.tsx';
 import { Figure, Figures } from '../ui/panel.tsx';
 import { Skeleton, SkeletonRows } from '../ui/state.tsx';
 import { Table, type Column } from '../ui/table.tsx';
+import { useWide } from '../ui/wide.ts';
 import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
 import { SideBySide } from './agent/side-by-side.tsx';
+import { sidesOf, togglePick } from './agent/sides.ts';
 
 const CHART_HEIGHT = 120;
 
@@ -52,7 +54,7 @@ export default function AgentPage() {
           Its runs
         </Link>
       </PageHeader>
-      <div className="scroll-quietly min-h-0 grow overflow-auto">
+      <div className="scroll-quietly relative min-h-0 grow overflow-auto">
         <Answer query={versions} loading={<SkeletonRows rows={16} />}>
           {(data) =>
             data.total_runs === 0 ? (
@@ -69,15 +71,6 @@ export default function AgentPage() {
   );
 }
 
-/** The two versions that stand side by side, the one seen first later behind the other: those of the URL, else the newest two. */
-export function sidesOf(versions: readonly Version[], picked: readonly string[]): { base: Version | undefined; candidate: Version | undefined } {
-  const found = versions.filter(({ agent_version }) => picked.includes(agent_version));
-  const rest = versions.filter((version) => !found.includes(version));
-  // The newest comes first in the answer of the server.
-  const [candidate, base] = [...found, ...rest].slice(0, 2).toSorted((a, b) => versions.indexOf(a) - versions.indexOf(b));
-  return base === undefined ? { base: candidate, candidate: undefined } : { base, candidate };
-}
-
 interface Row extends GroupRow {
   version: Version;
 }
@@ -85,6 +78,7 @@ interface Row extends GroupRow {
 function Found({ agentId, data, filters, picked }: { agentId: string; data: Versions; filters: FilterSearch; picked: readonly string[] }) {
   const range = useRange();
   const now = useNow();
+  const wide = useWide();
   const navigate = useNavigate({ from: '/agents/$agentId' });
   const setRange = useSetRange();
   const own: FilterSearch = { ...filters, agent: [agentId] };
@@ -102,9 +96,8 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
     before: before === undefined ? undefined : (before.versions.find(({ agent_version }) => agent_version === version.agent_version) ?? null),
     filter: { ...own, version: [version.agent_version] },
   }));
-  // A third one takes the place of the one that was there longer.
   const toggle = (version: string) => {
-    const next = sides.includes(version) ? sides.filter((one) => one !== version) : [...sides.slice(-1), version];
+    const next = togglePick(sides, version);
     void navigate({ search: (old) => ({ ...old, versions: next.length === 0 ? undefined : next }), replace: true });
   };
   const columns: Column<Row>[] = [
@@ -136,14 +129,10 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
         </Link>
       ),
     },
-    ...groupColumns<Row>(range.zone, now).map((column) => ({ ...column, sortable: false })),
-    {
-      id: 'waste',
-      title: 'Lost to retries',
-      align: 'end',
-      mono: true,
-      cell: ({ version }) => duration(version.retry_waste_ms),
-    },
+    ...groupColumns<Row>(range.zone, now, wide).map((column) => ({ ...column, sortable: false })),
+    ...(wide
+      ? [{ id: 'waste', title: 'Lost to retries', align: 'end', mono: true, cell: ({ version }: Row) => duration(version.retry_waste_ms) } satisfies Column<Row>]
+      : []),
     {
       id: 'failures',
       title: 'Failures over time',

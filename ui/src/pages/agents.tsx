@@ -22,6 +22,7 @@ import { Button } from '../ui/button.tsx';
 import { Key, TextField } from '../ui/field.tsx';
 import { Empty, SkeletonRows } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
+import { useWide } from '../ui/wide.ts';
 import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
 import type { AgentsSearch } from '../url/pages.ts';
 
@@ -75,6 +76,7 @@ function ordered(agents: readonly Agent[], { sort = 'runs', order = 'desc' }: Ag
 function Found({ data, filters, search }: { data: Agents; filters: FilterSearch; search: AgentsSearch }) {
   const range = useRange();
   const now = useNow();
+  const wide = useWide();
   const navigate = useNavigate({ from: '/agents' });
   const beforeFilter = useBefore(filters);
   const before = useQuery({ ...agentsQuery(beforeFilter ?? {}), enabled: beforeFilter !== undefined }).data;
@@ -118,7 +120,7 @@ function Found({ data, filters, search }: { data: Agents; filters: FilterSearch;
     {
       id: 'agent',
       title: 'Agent',
-      width: 'minmax(180px, 1.6fr)',
+      width: 'minmax(160px, 1.6fr)',
       sortable: true,
       cell: ({ agent }) => (
         <Link to="/agents/$agentId" params={{ agentId: agent.agent_id }} className="font-semibold hover:underline">
@@ -127,8 +129,8 @@ function Found({ data, filters, search }: { data: Agents; filters: FilterSearch;
       ),
     },
     { id: 'versions', title: 'Versions', width: '76px', align: 'end', mono: true, sortable: true, cell: ({ agent }) => count(agent.versions) },
-    ...groupColumns<Row>(range.zone, now),
-    { id: 'waste', title: 'Lost to retries', width: '100px', align: 'end', mono: true, cell: ({ agent }) => duration(agent.retry_waste_ms) },
+    ...groupColumns<Row>(range.zone, now, wide),
+    ...(wide ? [{ id: 'waste', title: 'Lost to retries', width: '108px', align: 'end', mono: true, cell: ({ agent }) => duration(agent.retry_waste_ms) } satisfies Column<Row>] : []),
     {
       id: 'failures',
       title: 'Failures over time',
@@ -141,7 +143,7 @@ function Found({ data, filters, search }: { data: Agents; filters: FilterSearch;
   ];
   return (
     <>
-      <div className="flex min-h-11 shrink-0 flex-wrap items-center gap-3 border-t border-line px-5">
+      <div className="flex min-h-11 shrink-0 flex-wrap items-center gap-x-3 gap-y-1 border-t border-line px-5 py-1.5">
         <FindField key={search.find} ref={field} value={search.find ?? ''} onChange={(text) => void navigate({ search: (old) => ({ ...old, find: text === '' ? undefined : text }), replace: true })} />
         <span className="ml-auto text-12 text-ink-3">
           {counted(data.total_agents, 'agent')}, {counted(data.total_runs, 'run')}

@@ -79,7 +79,7 @@ function Found({ data, filters }: { data: Decisions; filters: FilterSearch }) {
   ]);
   const without = data.types.reduce((sum, { without_confidence }) => sum + without_confidence, 0);
   return (
-    <div className="scroll-quietly flex min-h-0 grow flex-col overflow-auto">
+    <div className="scroll-quietly relative flex min-h-0 grow flex-col overflow-auto">
       <div className="shrink-0 px-5 pt-1 pb-3">
         <Figures label="Decisions of the range">
           <Figure name="Decisions" detail={<ChangeText change={relativeChange(data.total_decisions, before?.total_decisions)} />}>
@@ -137,7 +137,7 @@ function Found({ data, filters }: { data: Decisions; filters: FilterSearch }) {
   );
 }
 
-const GRID = 'grid h-(--row) grid-cols-[minmax(120px,1.2fr)_minmax(60px,1fr)_64px_64px_72px] items-center gap-3 px-5';
+const GRID = 'grid h-(--row) grid-cols-[minmax(0,1fr)_64px_64px_72px] items-center gap-3 px-5 md:grid-cols-[minmax(120px,1.2fr)_minmax(60px,1fr)_64px_64px_72px]';
 
 function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: DecisionTypeCounts | undefined; filters: FilterSearch }) {
   const own: FilterSearch = { ...filters, decision: [type.decision_type] };
@@ -158,10 +158,12 @@ function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: D
           </>
         }
       >
-        <div role="table" aria-label={`What was selected, and why: ${type.decision_type}`} className="overflow-x-auto">
+        <div role="table" aria-label={`What was selected, and why: ${type.decision_type}`} className="relative overflow-x-auto">
           <div role="row" className={`${GRID} border-y border-line bg-panel text-12 font-medium text-ink-2`}>
-            <span role="columnheader">Selected, and the reason</span>
-            <span role="columnheader">
+            <span role="columnheader" className="truncate">
+              Selected, and the reason
+            </span>
+            <span role="columnheader" className="max-md:hidden">
               <span className="sr-only">Bar</span>
             </span>
             <span role="columnheader" className="text-right">
@@ -182,7 +184,7 @@ function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: D
                   <span role="rowheader" className="truncate font-semibold">
                     {selected.selected}
                   </span>
-                  <span role="cell">
+                  <span role="cell" className="max-md:hidden">
                     <ShareBar share={selected.count / type.count} label={shareText(selected.count, type.count)} />
                   </span>
                   <span role="cell" className="text-right font-mono text-12">
@@ -210,7 +212,7 @@ function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: D
                         {reason_code}
                       </Link>
                     </span>
-                    <span role="cell">
+                    <span role="cell" className="max-md:hidden">
                       <ShareBar share={times / type.count} color="var(--line-strong)" label={shareText(times, type.count)} />
                     </span>
                     <span role="cell" className="text-right font-mono text-12">

@@ -13,7 +13,8 @@ import { PageHeader } from '../app/shell.tsx';
 import { ago, clock, count, counted, percent, relativeChange, shareText } from '../format/index.ts';
 import { Answer } from '../parts/answer.tsx';
 import { ChangeText } from '../parts/change.tsx';
-import { clusterTitle, FailingStep, FailureName, PathText, stepSearch } from '../parts/cluster.tsx';
+import { clusterTitle, stepSearch } from '../parts/cluster-words.ts';
+import { FailingStep, FailureName, PathText } from '../parts/cluster.tsx';
 import { Narrow, useSetFilters } from '../parts/narrow.tsx';
 import { Nothing } from '../parts/nothing.tsx';
 import { LINK } from '../parts/section.tsx';
@@ -175,7 +176,7 @@ function Found({ data }: { data: Failures }) {
           <Figure name="Clusters" detail={<ChangeText worse="up" change={relativeChange(data.total_clusters, totalBefore.data?.total_clusters)} />}>
             {count(data.total_clusters)}
           </Figure>
-          <Figure name="The largest" detail={`of those with a failure`}>
+          <Figure name="The largest" detail="of them">
             {shareText(clusters[0]?.runs ?? 0, data.runs_with_failure)}
           </Figure>
         </Figures>

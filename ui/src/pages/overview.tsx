@@ -9,16 +9,16 @@ import { useKeys } from '../app/keys.ts';
 import { brushed, useRange, useSetRange, type PageRange } from '../app/range.tsx';
 import { PageHeader } from '../app/shell.tsx';
 import { Lines } from '../charts/lines.tsx';
-import { Legend } from '../charts/series.tsx';
+import { Legend, STATUS_SERIES } from '../charts/series.tsx';
 import { StackedBars } from '../charts/stacked-bars.tsx';
 import { duration, percent } from '../format/index.ts';
 import { Answer } from '../parts/answer.tsx';
-import { stepSearch } from '../parts/cluster.tsx';
+import { stepSearch } from '../parts/cluster-words.ts';
 import { FirstRun } from '../parts/first-run.tsx';
 import { Narrow, useSetFilters } from '../parts/narrow.tsx';
 import { Nothing } from '../parts/nothing.tsx';
 import { LINK, Section } from '../parts/section.tsx';
-import { DURATION_SERIES, durationPoints, RATE_SERIES, ratePoints, STATUS_SERIES, statusBars } from '../parts/series-of-runs.ts';
+import { DURATION_SERIES, durationPoints, RATE_SERIES, ratePoints, statusBars } from '../parts/series-of-runs.ts';
 import { Skeleton, SkeletonRows } from '../ui/state.tsx';
 import { apiFilter, type FilterSearch } from '../url/filter.ts';
 import { TopAgents } from './overview/agents.tsx';
@@ -39,13 +39,13 @@ export default function Overview() {
   const nothing = series.data?.total_runs === 0;
   // Whether there is nothing here, or nothing at all.
   const any = useQuery({ ...firstRunsQuery({ live: true }, 1), enabled: nothing });
-  const first = nothing && any.data?.total.count === 0;
+  const first = nothing && any.data?.runs.length === 0;
   return (
     <>
       <PageHeader title="Overview" range={!first}>
         {!first && <Narrow search={search} onChange={setFilters} />}
       </PageHeader>
-      <div className="scroll-quietly min-h-0 grow overflow-auto">
+      <div className="scroll-quietly relative min-h-0 grow overflow-auto">
         <Answer query={series} loading={<Loading />}>
           {(data) =>
             first ? (
@@ -134,7 +134,7 @@ function Found({
           <Lines label="Duration of runs over time" series={DURATION_SERIES} points={durationPoints(series)} zone={range.zone} height={CHART_HEIGHT} format={duration} />
         </Section>
       </div>
-      <div className="grid xl:grid-cols-[minmax(0,1fr)_minmax(0,448px)] xl:divide-x xl:divide-line">
+      <div className="grid xl:grid-cols-[minmax(0,1fr)_minmax(0,470px)] xl:divide-x xl:divide-line">
         <Answer query={failures} loading={<SkeletonRows rows={8} />}>
           {(data) => <TopClusters failures={data} search={search} />}
         </Answer>

@@ -146,7 +146,7 @@ function Found({ data, filters, range }: { data: Signals; filters: FilterSearch;
             </span>{' '}
             Signals that ask for attention
           </h2>
-          <span className="ml-auto text-12 text-ink-3">of a hundred runs, by type</span>
+          <span className="ml-auto text-right text-12 text-ink-3 max-md:hidden">of a hundred runs, by type</span>
         </header>
         <ul className="grid grid-cols-2 gap-y-3 px-5 pb-3 md:grid-cols-3 lg:grid-cols-4 xl:grid-cols-[repeat(auto-fit,minmax(180px,1fr))]">
           {data.types.map(({ signal_type }) => (

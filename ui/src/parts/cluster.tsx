@@ -1,20 +1,8 @@
 /** How a cluster of failures is written: what failed, at which step, and on which way there. */
 
-import type { Cause, Cluster, StepName } from '../api/types.ts';
+import type { Cause, StepName } from '../api/types.ts';
+import { failureName } from './cluster-words.ts';
 import { StepMark } from './marks.tsx';
-
-/** `tool/timeout`; a run that says only that it failed has neither. */
-export function failureName(cause: Pick<Cause, 'failure_type' | 'failure_code'> | null): string {
-  if (cause?.failure_type === undefined || cause.failure_type === null) return 'failed without a cause';
-  return `${cause.failure_type}/${cause.failure_code ?? 'unknown'}`;
-}
-
-/** What a cluster is called where only words fit. */
-export function clusterTitle(cluster: Cluster): string {
-  const { cause } = cluster;
-  if (cause === null) return `cluster ${cluster.cluster}`;
-  return `${failureName(cause)}${cause.step === null ? '' : ` at ${cause.step.name}`}`;
-}
 
 export function FailureName({ cause }: { cause: Cause | null }) {
   return (
@@ -23,11 +11,6 @@ export function FailureName({ cause }: { cause: Cause | null }) {
       {failureName(cause)}
     </span>
   );
-}
-
-/** The failing step of the first example, as the page of a run takes it. */
-export function stepSearch(cause: Cause | null): { step?: number } {
-  return typeof cause?.step_seq === 'number' ? { step: cause.step_seq } : {};
 }
 
 export function FailingStep({ cause }: { cause: Cause | null }) {

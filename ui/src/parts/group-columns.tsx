@@ -4,11 +4,10 @@ import { Link } from '@tanstack/react-router';
 
 import type { Group, StatusCounts } from '../api/types.ts';
 import { ago, clock, count, duration, percent, pointsChange, relativeChange, shareText, type Zone } from '../format/index.ts';
-import { useHatches } from '../charts/series.tsx';
+import { STATUS_SERIES, useHatches } from '../charts/series.tsx';
 import type { Column } from '../ui/table.tsx';
 import type { FilterSearch } from '../url/filter.ts';
 import { ChangeText } from './change.tsx';
-import { STATUS_SERIES } from './series-of-runs.ts';
 
 /** A group of runs, as it is now and as it was in the range before. */
 export interface GroupRow {
@@ -25,7 +24,7 @@ const missing = ({ before }: GroupRow) => (before === null ? 'new' : undefined);
 /** The runs of a group by status, as one bar. */
 export function StatusBar({ counts, width = 96 }: { counts: StatusCounts; width?: number }) {
   const { defs, fill } = useHatches(STATUS_SERIES);
-  const values = [counts.success, counts.partial, counts.failure];
+  const values = [counts.failure, counts.partial, counts.success];
   const all = Math.max(1, counts.success + counts.partial + counts.failure);
   let at = 0;
   return (
@@ -40,9 +39,9 @@ export function StatusBar({ counts, width = 96 }: { counts: StatusCounts; width?
       {values.map((value, index) => {
         const x = at;
         // However few failed, it is seen.
-        const size = value === 0 ? 0 : Math.max(index === 2 ? 2 : 0, (value / all) * width);
+        const size = value === 0 ? 0 : Math.max(index === 0 ? 2 : 0, (value / all) * width);
         at += size;
-        return <rect key={index} x={Math.min(x, width - size)} width={size} height="8" fill={fill(index)} opacity={index === 0 ? 0.55 : 1} />;
+        return <rect key={index} x={x} width={size} height="8" fill={fill(index)} />;
       })}
     </svg>
   );
@@ -58,13 +57,17 @@ function Two({ children, change }: { children: React.ReactNode; change: React.Re
   );
 }
 
-export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date): Column<Row>[] {
-  return [
+/** Columns that a small screen does without; their numbers stand on the page of the agent, or in the list of runs. */
+const SPARED = new Set(['status', 'first_seen']);
+
+export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date, wide: boolean): Column<Row>[] {
+  const columns: Column<Row>[] = [
     {
       id: 'runs',
       title: 'Runs',
       align: 'end',
       mono: true,
+      width: '132px',
       sortable: true,
       cell: (row) => (
         <Two change={<ChangeText change={relativeChange(row.now.runs, row.before?.runs)} missing={missing(row)} />}>
@@ -78,6 +81,7 @@ export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date): Colum
     {
       id: 'failure_rate',
       title: 'Failure rate',
+      width: '156px',
       align: 'end',
       mono: true,
       sortable: true,
@@ -89,10 +93,11 @@ export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date): Colum
         </Two>
       ),
     },
-    { id: 'p50', title: 'p50', align: 'end', mono: true, sortable: true, cell: (row) => duration(row.now.duration_ms.p50) },
+    { id: 'p50', title: 'p50', width: '84px', align: 'end', mono: true, sortable: true, cell: (row) => duration(row.now.duration_ms.p50) },
     {
       id: 'p95',
       title: 'p95',
+      width: '160px',
       align: 'end',
       mono: true,
       sortable: true,
@@ -103,6 +108,7 @@ export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date): Colum
     {
       id: 'retries',
       title: 'Retried',
+      width: '84px',
       align: 'end',
       mono: true,
       sortable: true,
@@ -112,16 +118,18 @@ export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date): Colum
         </Link>
       ),
     },
-    { id: 'last_seen', title: 'Last run', align: 'end', mono: true, sortable: true, cell: (row) => (row.now.last_seen === null ? '—' : ago(row.now.last_seen, now)) },
+    { id: 'last_seen', title: 'Last run', width: '100px', align: 'end', mono: true, sortable: true, cell: (row) => (row.now.last_seen === null ? '—' : ago(row.now.last_seen, now)) },
     {
       id: 'first_seen',
-      title: 'First in the range',
+      title: 'First run',
+      width: '136px',
       align: 'end',
       mono: true,
       sortable: true,
       cell: (row) => (row.now.first_seen === null ? '—' : clock(row.now.first_seen, zone, now)),
     },
   ];
+  return wide ? columns : columns.filter(({ id }) => !SPARED.has(id));
 }
 
 /** The number by which a table of groups is ordered. */

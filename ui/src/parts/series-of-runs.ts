@@ -4,12 +4,6 @@ import type { Series } from '../charts/series.tsx';
 import type { Bar } from '../charts/stacked-bars.tsx';
 import type { Histogram, Timeseries } from '../api/types.ts';
 
-export const STATUS_SERIES: readonly Series[] = [
-  { name: 'success', color: 'var(--success)' },
-  { name: 'partial', color: 'var(--partial)' },
-  { name: 'failure', color: 'var(--failed-bar)', hatched: true },
-];
-
 export const RATE_SERIES: readonly Series[] = [{ name: 'failure rate', color: 'var(--failure)', dashed: false }];
 
 export const DURATION_SERIES: readonly Series[] = [
@@ -17,11 +11,12 @@ export const DURATION_SERIES: readonly Series[] = [
   { name: 'p50', color: 'var(--retrieve)', dashed: true },
 ];
 
+/** In the order of `STATUS_SERIES`. */
 export function statusBars({ buckets }: Histogram): Bar[] {
   return buckets.map(({ start, end, by_status }) => ({
     start: new Date(start),
     end: new Date(end),
-    values: [by_status.success, by_status.partial, by_status.failure],
+    values: [by_status.failure, by_status.partial, by_status.success],
   }));
 }
 

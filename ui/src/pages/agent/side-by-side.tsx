@@ -12,6 +12,7 @@ import { ChangeText } from '../../parts/change.tsx';
 import { StepMark } from '../../parts/marks.tsx';
 import { LINK, Section } from '../../parts/section.tsx';
 import { SkeletonRows } from '../../ui/state.tsx';
+import { useWide } from '../../ui/wide.ts';
 import { apiFilter, type FilterSearch } from '../../url/filter.ts';
 import { PairBars } from './pair-bars.tsx';
 
@@ -99,7 +100,7 @@ export function SideBySide({
   ];
   const [left, right] = sides;
   return (
-    <div className="grid xl:grid-cols-[minmax(0,420px)_minmax(0,1fr)] xl:divide-x xl:divide-line">
+    <div className="grid lg:grid-cols-[minmax(0,416px)_minmax(0,1fr)] lg:divide-x lg:divide-line xl:grid-cols-[minmax(0,440px)_minmax(0,1fr)]">
       <Section
         title={candidate === undefined ? `Version ${base.agent_version}` : 'Side by side'}
         flush
@@ -119,7 +120,7 @@ export function SideBySide({
                   <span className="sr-only">Number</span>
                 </th>
                 {sides.map(({ version }, at) => (
-                  <th key={version.agent_version} scope="col" className="px-3 text-right font-mono font-medium">
+                  <th key={version.agent_version} scope="col" className="px-3 text-right font-mono font-medium whitespace-nowrap">
                     <VersionMark at={at} /> {version.agent_version}
                   </th>
                 ))}
@@ -223,13 +224,14 @@ function Latencies({ sides }: { sides: readonly Side[] }) {
 function LatencyTable({ label, rows, sides }: { label: string; rows: readonly LatencyRow[]; sides: readonly Side[] }) {
   const max = Math.max(1, ...rows.flatMap((row) => row.sides.map((side) => side?.p95 ?? 0)));
   const two = sides.length > 1;
+  const wide = useWide();
   return (
-    <div className="scroll-quietly overflow-x-auto px-2" role="region" aria-label={label} tabIndex={0}>
+    <div className="scroll-quietly relative overflow-x-auto px-2" role="region" aria-label={label} tabIndex={0}>
       <table className="w-full border-collapse text-13">
         <caption className="sr-only">{label}</caption>
         <thead>
           <tr className="border-y border-line bg-panel text-12 text-ink-2">
-            <th scope="col" className="h-7 w-44 px-3 text-left font-medium">
+            <th scope="col" className="h-7 w-40 px-3 text-left font-medium">
               Step
             </th>
             <th scope="col" className="px-3 text-left font-medium">
@@ -248,9 +250,11 @@ function LatencyTable({ label, rows, sides }: { label: string; rows: readonly La
                 p95
               </th>
             )}
-            <th scope="col" className="px-3 text-right font-medium whitespace-nowrap">
-              Share
-            </th>
+            {wide && (
+              <th scope="col" className="px-3 text-right font-medium whitespace-nowrap">
+                Share
+              </th>
+            )}
           </tr>
         </thead>
         <tbody>
@@ -275,7 +279,7 @@ function LatencyTable({ label, rows, sides }: { label: string; rows: readonly La
                   <ChangeText worse="up" change={relativeChange(row.sides[1]?.p95, row.sides[0]?.p95)} missing={row.sides[0] === undefined ? 'new' : row.sides[1] === undefined ? 'gone' : '—'} />
                 </td>
               )}
-              <td className="px-3 text-right font-mono text-12 whitespace-nowrap text-ink-2">{row.sides.map((side) => percent(side?.share)).join(' → ')}</td>
+              {wide && <td className="px-3 text-right font-mono text-12 whitespace-nowrap text-ink-2">{row.sides.map((side) => percent(side?.share)).join(' → ')}</td>}
             </tr>
           ))}
         </tbody>

@@ -13,6 +13,7 @@ import { LINK, Section } from '../../parts/section.tsx';
 import { SkeletonRows } from '../../ui/state.tsx';
 import { Answer } from '../../parts/answer.tsx';
 import { Table, type Column } from '../../ui/table.tsx';
+import { useWide } from '../../ui/wide.ts';
 import { apiFilter, type FilterSearch } from '../../url/filter.ts';
 
 /** How many agents are shown, and how many versions of each. */
@@ -32,6 +33,7 @@ interface Row extends GroupRow {
 export function TopAgents({ search }: { search: FilterSearch }) {
   const range = useRange();
   const now = useNow();
+  const wide = useWide();
   const filter = apiFilter(search, range);
   const before = useBefore(search);
   const agents = useQuery(agentsQuery(filter));
@@ -91,7 +93,7 @@ export function TopAgents({ search }: { search: FilterSearch }) {
           </span>
         ),
     },
-    ...groupColumns<Row>(range.zone, now).map((column) => ({ ...column, sortable: false })),
+    ...groupColumns<Row>(range.zone, now, wide).map((column) => ({ ...column, sortable: false })),
   ];
   return (
     <Section

@@ -6,7 +6,8 @@ import { useNow } from '../../app/clock.ts';
 import { useZone } from '../../app/range.tsx';
 import type { Cluster } from '../../api/types.ts';
 import { ago, clock, counted } from '../../format/index.ts';
-import { FailureName, StepLabel, stepSearch } from '../../parts/cluster.tsx';
+import { stepSearch } from '../../parts/cluster-words.ts';
+import { FailureName, StepLabel } from '../../parts/cluster.tsx';
 import { buttonClass } from '../../ui/button.tsx';
 import { Key } from '../../ui/field.tsx';
 

@@ -10,7 +10,8 @@ import { useNow } from '../../app/clock.ts';
 import { useRange } from '../../app/range.tsx';
 import { ago, clock, count, relativeChange } from '../../format/index.ts';
 import { ChangeText } from '../../parts/change.tsx';
-import { clusterTitle, FailingStep, FailureName, PathText } from '../../parts/cluster.tsx';
+import { clusterTitle } from '../../parts/cluster-words.ts';
+import { FailingStep, FailureName, PathText } from '../../parts/cluster.tsx';
 import { RunSpark } from '../../parts/run-spark.tsx';
 import { LINK, Section } from '../../parts/section.tsx';
 import { Empty } from '../../ui/state.tsx';
@@ -31,7 +32,7 @@ export function TopClusters({ failures, search }: { failures: Failures; search: 
       ),
     },
     { id: 'step', title: 'At step', cell: ({ cause }) => <FailingStep cause={cause} /> },
-    { id: 'path', title: 'After', cell: ({ cause }) => <div className="max-w-44 truncate"><PathText path={cause?.path ?? []} /></div> },
+    { id: 'path', title: 'After', cell: ({ cause }) => <div className="max-w-40 truncate"><PathText path={cause?.path ?? []} /></div> },
     {
       id: 'agent',
       title: 'Agent',
@@ -141,8 +142,8 @@ export function TopCodes({ search }: { search: FilterSearch }) {
     {
       id: 'time',
       title: 'Over time',
-      width: '88px',
-      cell: (row) => <RunSpark label={`Runs with ${row.type}/${row.code} over time`} filter={filterOf(row)} width={64} />,
+      width: '80px',
+      cell: (row) => <RunSpark label={`Runs with ${row.type}/${row.code} over time`} filter={filterOf(row)} width={56} />,
     },
   ];
   return (
