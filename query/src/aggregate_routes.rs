@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use agenttracer_index::{Facet, Filter, GroupBy, TimeBucket};
+use agenttracer_index::{Facet, Filter, GroupBy, Snapshot, TimeBucket};
 use agenttracer_model::Timestamp;
 
 use crate::compare::Comparison;
@@ -13,7 +13,8 @@ use crate::routes::{Answer, Asked};
 use crate::state::Shared;
 use crate::wire::{
     AgentView, AgentsView, ClusterView, CompareView, DecisionsView, FacetView, FacetsView, FailuresView,
-    HistogramBucket, LatencyView, SeriesBucket, SignalsView, TimelineView, VersionView, VersionsView,
+    HistogramBucket, LatencyView, SeriesBucket, SeriesNumbers, SignalsBucket, SignalsView, TimelineView, VersionView,
+    VersionsView,
 };
 
 /// How many buckets a timeline has when nothing is said.
@@ -44,34 +45,43 @@ fn timeline<B: serde::Serialize>(
     durations: bool,
     view: fn(Timestamp, Timestamp, &TimeBucket) -> B,
 ) -> Result<Answer, Refusal> {
-    let Timeline { filter, interval, buckets, zone } = params::timeline(&asked.query())?;
+    let asks = params::timeline(&asked.query())?;
     let snapshot = asked.snapshot(shared);
-    let range = match (filter.start_time, filter.end_time) {
+    let Some((interval, edges)) = edges(&snapshot, &asks)? else {
+        let time_zone = asks.zone.name;
+        return Answer::json(&TimelineView {
+            interval: None,
+            time_zone,
+            total_runs: 0,
+            total: None,
+            buckets: Vec::<B>::new(),
+        });
+    };
+    let counted = snapshot.timeline(&asks.filter, &edges, durations)?;
+    let total_runs = counted.iter().map(TimeBucket::runs).sum();
+    let buckets = edges.windows(2).zip(&counted).map(|(edges, bucket)| view(edges[0], edges[1], bucket)).collect();
+    let total = durations.then(|| SeriesNumbers::of_all(&counted));
+    Answer::json(&TimelineView { interval: Some(interval), time_zone: asks.zone.name, total_runs, total, buckets })
+}
+
+/// The buckets of a timeline by their edges, and how wide they are; `None` when there is no time to divide.
+fn edges(snapshot: &Snapshot, asks: &Timeline) -> Result<Option<(&'static str, Vec<Timestamp>)>, Refusal> {
+    let range = match (asks.filter.start_time, asks.filter.end_time) {
         (Some(start), Some(end)) => (start <= end).then_some((start, end)),
         // Where one end is open, it is that of the runs.
         (start, end) => snapshot
-            .time_range(&filter)?
+            .time_range(&asks.filter)?
             .map(|(first, last)| (start.unwrap_or(first), end.unwrap_or(last)))
             .filter(|(first, last)| first <= last),
     };
-    let Some((first, last)) = range else {
-        let nothing: [B; 0] = [];
-        return Answer::json(&TimelineView {
-            interval: interval.map(|(name, _)| name),
-            time_zone: zone.name,
-            total_runs: 0,
-            buckets: nothing.into(),
-        });
-    };
+    let Some((first, last)) = range else { return Ok(None) };
     // Times before and behind all runs stand just outside the calendar's years that runs can have.
-    let (name, interval) = interval.unwrap_or_else(|| Interval::fitting(first, last, buckets.unwrap_or(BUCKETS)));
-    let Some(edges) = interval.edges(&zone, first, last) else {
-        return Err(params::too_many_buckets());
-    };
-    let counted = snapshot.timeline(&filter, &edges, durations)?;
-    let total_runs = counted.iter().map(TimeBucket::runs).sum();
-    let buckets = edges.windows(2).zip(&counted).map(|(edges, bucket)| view(edges[0], edges[1], bucket));
-    Answer::json(&TimelineView { interval: Some(name), time_zone: zone.name, total_runs, buckets: buckets.collect() })
+    let (name, interval) =
+        asks.interval.unwrap_or_else(|| Interval::fitting(first, last, asks.buckets.unwrap_or(BUCKETS)));
+    match interval.edges(&asks.zone, first, last) {
+        Some(edges) => Ok(Some((name, edges))),
+        None => Err(params::too_many_buckets()),
+    }
 }
 
 /// `GET /v1/agents`
@@ -136,8 +146,31 @@ pub(crate) fn decisions(shared: &Shared, asked: &Asked) -> Result<Answer, Refusa
 
 /// `GET /v1/signals`
 pub(crate) fn signals(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal> {
-    let filter = params::stats(&asked.query())?;
-    Answer::json(&SignalsView::from(asked.snapshot(shared).signals(&filter)?))
+    let query = asked.query();
+    let asks = params::timeline(&query)?;
+    let snapshot = asked.snapshot(shared);
+    let mut view = SignalsView::from(snapshot.signals(&asks.filter)?);
+    if query.last("buckets").is_some() || query.last("interval").is_some() {
+        view.timeline = Some(signals_over_time(&snapshot, &asks)?);
+    }
+    Answer::json(&view)
+}
+
+/// One question a bucket: together they walk the runs that one question about all of the time walks.
+fn signals_over_time(snapshot: &Snapshot, asks: &Timeline) -> Result<TimelineView<SignalsBucket>, Refusal> {
+    let (interval, edges) = edges(snapshot, asks)?.map_or((None, Vec::new()), |(name, edges)| (Some(name), edges));
+    let mut buckets = Vec::with_capacity(edges.len());
+    for edges in edges.windows(2) {
+        let before = Timestamp::from_micros(edges[1].as_micros() - 1);
+        let filter = Filter {
+            start_time: Some(asks.filter.start_time.map_or(edges[0], |start| start.max(edges[0]))),
+            end_time: Some(asks.filter.end_time.map_or(before, |end| end.min(before))),
+            ..asks.filter.clone()
+        };
+        buckets.push(SignalsBucket::new(edges[0], edges[1], &snapshot.signals(&filter)?));
+    }
+    let total_runs = buckets.iter().map(|bucket| bucket.runs).sum();
+    Ok(TimelineView { interval, time_zone: asks.zone.name.clone(), total_runs, total: None, buckets })
 }
 
 /// `GET /v1/failures`

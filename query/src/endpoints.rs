@@ -351,7 +351,9 @@ pub(crate) static TABLE: &[Row] = &[
         about: || {
             Endpoint::get("get_signals", "What was observed of the quality, and how often")
                 .tag("Aggregates")
+                .about("With `buckets` or `interval` also over time.")
                 .with(filters)
+                .with(timeline)
                 .answer(
                     200,
                     Answer::json::<SignalsView>(
@@ -359,7 +361,7 @@ pub(crate) static TABLE: &[Row] = &[
                         json!({"total_runs": 10, "total_signals": 10, "types": [{
                             "signal_type": "schema_valid", "count": 10, "runs": 10,
                             "codes": [{"signal_code": "full_match", "count": 10, "runs": 10, "count_true": 9, "count_false": 1,
-                                       "runs_true": 9, "runs_false": 1, "attention": 1}],
+                                       "runs_true": 9, "runs_false": 1, "attention": 1, "attention_value": false}],
                         }]}),
                     ),
                 )
@@ -440,7 +442,7 @@ pub(crate) static TABLE: &[Row] = &[
                     200,
                     Answer::json::<HealthView<'static>>(
                         "They are.",
-                        json!({"status": "healthy", "service": "query-api", "version": "0.1.0", "sync_mode": "always", "position": 4128}),
+                        json!({"status": "healthy", "service": "query-api", "version": "0.1.0", "sync_mode": "always", "position": 4128, "ingest_port": 8000}),
                     ),
                 )
         },
@@ -602,7 +604,8 @@ mod example {
         let bucket = json!({
             "start": TIMES[0], "end": TIMES[1], "runs": 10, "failures": 1, "failure_rate": 10.0, "duration_ms": percentiles(),
         });
-        json!({"interval": "1h", "time_zone": "UTC", "total_runs": 10, "buckets": [bucket]})
+        let total = json!({"runs": 10, "failures": 1, "failure_rate": 10.0, "duration_ms": percentiles()});
+        json!({"interval": "1h", "time_zone": "UTC", "total_runs": 10, "total": total, "buckets": [bucket]})
     }
 
     /// What the runs of an agent or a version have in common, behind its name.
@@ -658,7 +661,7 @@ mod example {
             "examples": ["01a20481-9a4b-71d8-a64b-5bae045ba445"],
             "cause": {
                 "agent_id": "support-agent", "failure_type": "tool", "failure_code": "timeout",
-                "step": {"step_type": "tool", "name": "order_service"},
+                "step": {"step_type": "tool", "name": "order_service"}, "step_seq": 3,
                 "path": [{"step_type": "plan", "name": "analyze_query"}],
                 "spread_to": [],
             },

@@ -372,6 +372,7 @@ pub(crate) fn health(shared: &Shared) -> Response<Body> {
             version: VERSION,
             sync_mode: shared.log.sync_mode().to_string(),
             position: shared.index.snapshot().position(),
+            ingest_port: shared.ingest_port,
             reason,
         },
     )

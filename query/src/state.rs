@@ -35,6 +35,8 @@ pub struct QueryOptions {
     pub max_followers: usize,
     /// Bytes of answers that wait to be read by their clients, all together; more is answered with 429. Default: 256 MiB.
     pub max_held_bytes: usize,
+    /// The port of the write side, which `/health` names to those who want to send runs. Default: none.
+    pub ingest_port: Option<u16>,
 }
 
 impl Default for QueryOptions {
@@ -51,6 +53,7 @@ impl Default for QueryOptions {
             timeout: Duration::from_secs(10),
             max_followers: 64,
             max_held_bytes: 256 << 20,
+            ingest_port: None,
         }
     }
 }
@@ -67,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) held: Held,
     pub(crate) max_page_bytes: usize,
     pub(crate) timeout: Duration,
+    pub(crate) ingest_port: Option<u16>,
     /// One permit for each client that may follow.
     pub(crate) followers: Arc<Semaphore>,
     /// Turned when the server stops.
@@ -93,6 +97,7 @@ impl QueryState {
             index,
             log_tag,
             timeout: options.timeout,
+            ingest_port: options.ingest_port,
             followers: Arc::new(Semaphore::new(options.max_followers.min(Semaphore::MAX_PERMITS))),
             closing: watch::Sender::new(false),
             log,

@@ -157,6 +157,8 @@ pub(crate) struct HealthView<'a> {
     pub(crate) sync_mode: String,
     /// The first position that queries do not see yet.
     pub(crate) position: Position,
+    /// Where this server takes runs in, when it does.
+    pub(crate) ingest_port: Option<u16>,
     /// Why the status is not `healthy`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -81,7 +81,7 @@ impl Server {
         let erasures = Arc::new(erasures(&node, &config, cached.clone()));
         let eraser = erasures.eraser();
         let maintenance = maintain(&node, &config, erasures);
-        let (writes, questions) = states(&node, &config, maintenance.done())?;
+        let (writes, questions) = states(&node, &config, maintenance.done(), addresses.ingest)?;
         let _ = cached.set(questions.clone());
         // What a crash cut off is hidden before anybody can ask.
         let completing = eraser.clone();
@@ -191,11 +191,17 @@ fn compression() -> CompressionLayer {
 
 /// What the write side and the read side stand on. Their metrics share one registry, so that either listener tells
 /// all of them.
-fn states(node: &Node, config: &Config, done: Arc<maintenance::Done>) -> Result<(IngestState, QueryState), StartError> {
+fn states(
+    node: &Node,
+    config: &Config,
+    done: Arc<maintenance::Done>,
+    takes_runs_at: Option<SocketAddr>,
+) -> Result<(IngestState, QueryState), StartError> {
     let registry = Registry::new();
     metrics::register(&registry, node.log(), node.index.clone(), done)?;
     let ingest = node.ingest_state(config, &registry)?;
-    let query = QueryState::new(node.index.clone(), node.log(), &registry, &QueryOptions::default())?;
+    let options = QueryOptions { ingest_port: takes_runs_at.map(|address| address.port()), ..QueryOptions::default() };
+    let query = QueryState::new(node.index.clone(), node.log(), &registry, &options)?;
     Ok((ingest, query))
 }
 

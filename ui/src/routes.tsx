@@ -5,6 +5,7 @@ import type { ComponentType } from 'react';
 
 import { NotFound, PageFailed, Shell } from './app/shell.tsx';
 import { readFilter, readRun, readRuns } from './url/filter.ts';
+import { readAgent, readAgents, readDecisions, readFailures, readSignals } from './url/pages.ts';
 import { readRange } from './url/range.ts';
 import { parseSearch, reader, stringifySearch, text } from './url/search.ts';
 
@@ -31,11 +32,11 @@ const tree = root.addChildren([
   page('/runs/$runId', readRun, () => import('./pages/run.tsx')),
   page('/compare', reader({ a: text, b: text }), () => import('./pages/compare-runs.tsx')),
   page('/versions', reader({ agent: text, base: text, candidate: text }), () => import('./pages/compare-versions.tsx')),
-  page('/failures', readFilter, () => import('./pages/failures.tsx')),
-  page('/decisions', readFilter, () => import('./pages/decisions.tsx')),
-  page('/signals', readFilter, () => import('./pages/signals.tsx')),
-  page('/agents', readFilter, () => import('./pages/agents.tsx')),
-  page('/agents/$agentId', readFilter, () => import('./pages/agent.tsx')),
+  page('/failures', readFailures, () => import('./pages/failures.tsx')),
+  page('/decisions', readDecisions, () => import('./pages/decisions.tsx')),
+  page('/signals', readSignals, () => import('./pages/signals.tsx')),
+  page('/agents', readAgents, () => import('./pages/agents.tsx')),
+  page('/agents/$agentId', readAgent, () => import('./pages/agent.tsx')),
   page('/settings', reader({}), () => import('./pages/settings.tsx')),
 ]);
 

@@ -8,7 +8,7 @@ use agenttracer_index::{
 };
 use agenttracer_model::failure_path::FailurePath;
 use agenttracer_model::openapi::{FailureCode, ReasonName, SignalName, schema};
-use agenttracer_model::taxonomy::{DecisionType, FailureType, RunStatus, SignalCode, SignalType, StepType};
+use agenttracer_model::taxonomy::{DecisionType, FailureType, RunStatus, SignalCode, SignalType, StepStatus, StepType};
 use agenttracer_model::{RunView, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -80,6 +80,10 @@ pub(crate) struct TimelineView<B> {
     pub(crate) interval: Option<&'static str>,
     pub(crate) time_zone: String,
     pub(crate) total_runs: u64,
+    /// The numbers of all buckets together, where the buckets have such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) total: Option<SeriesNumbers>,
     pub(crate) buckets: Vec<B>,
 }
 
@@ -105,6 +109,13 @@ pub(crate) struct HistogramBucket {
 pub(crate) struct SeriesBucket {
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
+    #[serde(flatten)]
+    pub(crate) numbers: SeriesNumbers,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = TimeseriesNumbers)]
+pub(crate) struct SeriesNumbers {
     pub(crate) runs: u64,
     pub(crate) failures: u64,
     /// In percent; `null` without a run.
@@ -120,15 +131,31 @@ impl HistogramBucket {
 
 impl SeriesBucket {
     pub(crate) fn new(start: Timestamp, end: Timestamp, bucket: &TimeBucket) -> Self {
+        Self { start, end, numbers: bucket.into() }
+    }
+}
+
+impl From<&TimeBucket> for SeriesNumbers {
+    fn from(bucket: &TimeBucket) -> Self {
         let (runs, failures) = (bucket.runs(), bucket.failed());
         Self {
-            start,
-            end,
             runs,
             failures,
             failure_rate: (runs > 0).then(|| percent(failures, runs)),
             duration_ms: Percentiles::of(&bucket.durations),
         }
+    }
+}
+
+impl SeriesNumbers {
+    /// The numbers of all of them together.
+    pub(crate) fn of_all(buckets: &[TimeBucket]) -> Self {
+        let mut all = TimeBucket::default();
+        for bucket in buckets {
+            all.by_status.iter_mut().zip(bucket.by_status).for_each(|(sum, runs)| *sum += runs);
+            all.durations.merge(&bucket.durations);
+        }
+        (&all).into()
     }
 }
 
@@ -361,6 +388,47 @@ pub(crate) struct SignalsView {
     total_signals: u64,
     /// In the order of the taxonomy, those that occur.
     types: Vec<SignalTypeView>,
+    /// The same over time, when buckets are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) timeline: Option<TimelineView<SignalsBucket>>,
+}
+
+/// The signals of the runs that began within one bucket.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SignalsBucket {
+    start: Timestamp,
+    end: Timestamp,
+    pub(crate) runs: u64,
+    /// In the order of the taxonomy, those that occur.
+    codes: Vec<SignalsOfBucket>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct SignalsOfBucket {
+    signal_type: SignalType,
+    #[schema(value_type = SignalName)]
+    signal_code: &'static str,
+    count_true: u64,
+    count_false: u64,
+    runs_true: u64,
+    runs_false: u64,
+}
+
+impl SignalsBucket {
+    pub(crate) fn new(start: Timestamp, end: Timestamp, signals: &Signals) -> Self {
+        let codes = signals.by_code.iter().filter_map(|((signal_type, tag), counts)| {
+            Some(SignalsOfBucket {
+                signal_type: *signal_type,
+                signal_code: SignalCode::from_tag(*tag)?.as_str(),
+                count_true: counts.observed.count,
+                count_false: counts.not_observed.count,
+                runs_true: counts.observed.runs,
+                runs_false: counts.not_observed.runs,
+            })
+        });
+        Self { start, end, runs: signals.runs, codes: codes.collect() }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -387,6 +455,8 @@ struct SignalCodeView {
     runs_false: u64,
     /// How many of them ask for attention.
     attention: u64,
+    /// With which value they do.
+    attention_value: bool,
 }
 
 impl From<Signals> for SignalsView {
@@ -401,7 +471,7 @@ impl From<Signals> for SignalsView {
             }
             let Some(last) = types.last_mut() else { continue };
             last.count += count;
-            let attention = |value| code.tone(value) == agenttracer_model::taxonomy::Tone::Attention;
+            let attention_value = code.tone(true) == agenttracer_model::taxonomy::Tone::Attention;
             last.codes.push(SignalCodeView {
                 signal_code: code.as_str(),
                 count,
@@ -410,10 +480,16 @@ impl From<Signals> for SignalsView {
                 count_false: counts.not_observed.count,
                 runs_true: counts.observed.runs,
                 runs_false: counts.not_observed.runs,
-                attention: if attention(true) { counts.observed.count } else { counts.not_observed.count },
+                attention: if attention_value { counts.observed.count } else { counts.not_observed.count },
+                attention_value,
             });
         }
-        Self { total_runs: signals.runs, total_signals: types.iter().map(|kind| kind.count).sum(), types }
+        Self {
+            total_runs: signals.runs,
+            total_signals: types.iter().map(|kind| kind.count).sum(),
+            types,
+            timeline: None,
+        }
     }
 }
 
@@ -464,6 +540,8 @@ pub(crate) struct CauseView {
     failure_code: Option<String>,
     /// The failing step.
     step: Option<StepName>,
+    /// The place of that step in the first example.
+    step_seq: Option<u32>,
     /// The operations before it, the last six at most.
     path: Vec<StepName>,
     /// What failed further in that run, in its order.
@@ -516,6 +594,7 @@ impl CauseView {
             failure_type: path.failure.map(|(failure_type, _)| failure_type),
             failure_code: path.failure.map(|(_, code)| code.to_owned()),
             step: path.step.map(step),
+            step_seq: path.step.and_then(|_| failing_seq(run, path)),
             path: path.before.iter().copied().map(step).collect(),
             spread_to: others
                 .map(|(_, failure)| FailureName {
@@ -526,6 +605,16 @@ impl CauseView {
                 .collect(),
         }
     }
+}
+
+/// The place of the step at which `path` ends: that of its failure, else of the last one that failed.
+fn failing_seq(run: &RunView, path: &FailurePath<'_>) -> Option<u32> {
+    let Some(first) = path.first else {
+        let failed = run.steps.iter().filter(|step| step.status == StepStatus::Failed);
+        return failed.map(|step| step.seq).max();
+    };
+    let step_id = run.failures[first].step_id?;
+    run.steps.iter().find(|step| step.step_id == step_id).map(|step| step.seq)
 }
 
 /// The body of `GET /v1/agents/{agent_id}/versions/{agent_version}/latency`.

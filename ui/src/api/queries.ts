@@ -155,15 +155,23 @@ export const agentsQuery = (query: ApiFilter) =>
     placeholderData: keepPreviousData,
   });
 
-export const versionsQuery = (agentId: string, query: ApiFilter) =>
-  queryOptions({
-    queryKey: ['agents', agentId, 'versions', query],
+/** Keeps what is shown of the same agent until the new answer is there; of another one it would be wrong. */
+const keepOfSame = (length: number, key: readonly unknown[]) =>
+  function keep<T>(data: T | undefined, before: { queryKey: readonly unknown[] } | undefined): T | undefined {
+    return before !== undefined && key.slice(0, length).every((part, at) => part === before.queryKey[at]) ? data : undefined;
+  };
+
+export const versionsQuery = (agentId: string, query: ApiFilter) => {
+  const queryKey = ['agents', agentId, 'versions', query] as const;
+  return queryOptions({
+    queryKey,
     queryFn: ({ signal }) =>
       data(
         api.GET('/v1/agents/{agent_id}/versions', { params: { path: { agent_id: agentId }, query: { ...query } }, signal }),
       ),
-    placeholderData: keepPreviousData,
+    placeholderData: keepOfSame(2, queryKey),
   });
+};
 
 export const decisionsQuery = (query: ApiFilter) =>
   queryOptions({
@@ -172,7 +180,7 @@ export const decisionsQuery = (query: ApiFilter) =>
     placeholderData: keepPreviousData,
   });
 
-export const signalsQuery = (query: ApiFilter) =>
+export const signalsQuery = (query: TimelineQuery) =>
   queryOptions({
     queryKey: ['signals', query],
     queryFn: ({ signal }) => data(api.GET('/v1/signals', { params: { query: { ...query } }, signal })),
@@ -185,6 +193,22 @@ export const failuresQuery = (query: ApiFilter & { limit?: number }) =>
     queryFn: ({ signal }) => data(api.GET('/v1/failures', { params: { query: { ...query } }, signal })),
     placeholderData: keepPreviousData,
   });
+
+/** Where the time of a version's runs goes. */
+export const versionLatencyQuery = (agentId: string, version: string, query: ApiFilter) => {
+  const queryKey = ['agents', agentId, 'latency', version, query] as const;
+  return queryOptions({
+    queryKey,
+    queryFn: ({ signal }) =>
+      data(
+        api.GET('/v1/agents/{agent_id}/versions/{agent_version}/latency', {
+          params: { path: { agent_id: agentId, agent_version: version }, query: { ...query } },
+          signal,
+        }),
+      ),
+    placeholderData: keepOfSame(4, queryKey),
+  });
+};
 
 export const healthQuery = queryOptions({
   queryKey: ['health'],

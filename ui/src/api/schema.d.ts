@@ -128,18 +128,18 @@ export interface components {
       total_runs: number;
       buckets: components['schemas']['HistogramBucket'][];
     };
-    SeriesBucket: {
-      start: Timestamp;
-      end: Timestamp;
+    SeriesNumbers: {
       runs: number;
       failures: number;
       failure_rate: number | null;
       duration_ms: components['schemas']['Percentiles'];
     };
+    SeriesBucket: components['schemas']['SeriesNumbers'] & { start: Timestamp; end: Timestamp };
     Timeseries: {
       interval: string | null;
       time_zone: string;
       total_runs: number;
+      total?: components['schemas']['SeriesNumbers'];
       buckets: components['schemas']['SeriesBucket'][];
     };
     Facet: { field: string; distinct: number; values: { value: string; runs: number }[] };
@@ -197,7 +197,27 @@ export interface components {
           runs_true: number;
           runs_false: number;
           attention: number;
+          attention_value: boolean;
         }[];
+      }[];
+      timeline?: {
+        interval: string | null;
+        time_zone: string;
+        total_runs: number;
+        buckets: components['schemas']['SignalsBucket'][];
+      };
+    };
+    SignalsBucket: {
+      start: Timestamp;
+      end: Timestamp;
+      runs: number;
+      codes: {
+        signal_type: string;
+        signal_code: string;
+        count_true: number;
+        count_false: number;
+        runs_true: number;
+        runs_false: number;
       }[];
     };
     StepName: { step_type: components['schemas']['StepType']; name: string };
@@ -219,6 +239,7 @@ export interface components {
           failure_type: components['schemas']['FailureType'] | null;
           failure_code: string | null;
           step: components['schemas']['StepName'] | null;
+          step_seq: number | null;
           path: components['schemas']['StepName'][];
           spread_to: { failure_type: components['schemas']['FailureType']; failure_code: string; step: string | null }[];
         } | null;
@@ -243,7 +264,7 @@ export interface components {
       by_step_type: { step_type: string; steps: number; share: number; latency_ms: components['schemas']['Spread'] }[];
       by_step: { step_type: string; name: string; steps: number; share: number; latency_ms: components['schemas']['Spread'] }[];
     };
-    Health: { status: string; service: string; version: string; sync_mode: string; position: number; reason?: string };
+    Health: { status: string; service: string; version: string; sync_mode: string; position: number; ingest_port: number | null; reason?: string };
   };
 }
 

@@ -73,7 +73,9 @@ export function HiddenTable({
   rows: readonly (readonly string[])[];
 }) {
   return (
-    <table className="sr-only">
+    // A table alone would keep its width, and make the page wider than it is.
+    <div className="sr-only">
+      <table>
       <caption>{caption}</caption>
       <thead>
         <tr>
@@ -92,6 +94,7 @@ export function HiddenTable({
         ))}
       </tbody>
     </table>
+    </div>
   );
 }
 

@@ -77,7 +77,7 @@ export function Table<Row>({
   onSort?: (sorting: Sorting) => void;
 }) {
   return (
-    <div className="scroll-quietly overflow-x-auto" role="region" aria-label={label} tabIndex={0}>
+    <div className="scroll-quietly relative overflow-x-auto" role="region" aria-label={label} tabIndex={0}>
       <table className="w-full border-collapse text-13">
         <thead>
           <tr className="border-y border-line bg-panel text-12 text-ink-2">
