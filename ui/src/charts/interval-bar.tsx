@@ -44,10 +44,10 @@ export function IntervalBar({
 /** The ends and the middle of the axis. */
 export function IntervalAxis({ reach, unit }: { reach: number; unit: string }) {
   return (
-    <span className="grid grid-cols-3 font-mono text-11 font-normal text-ink-3" aria-hidden="true">
-      <span>−{reach}</span>
-      <span className="text-center">0</span>
-      <span className="text-right">
+    <span className="relative block h-4 font-mono text-11 font-normal text-ink-3" aria-hidden="true">
+      <span className="absolute left-0">−{reach}</span>
+      <span className="absolute inset-x-0 text-center">0</span>
+      <span className="absolute right-0">
         +{reach} {unit}
       </span>
     </span>

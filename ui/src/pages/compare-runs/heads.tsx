@@ -73,7 +73,10 @@ export function Heads({ a, b }: { a: Run; b: Run }) {
                     <Side side={side} />
                     <span className={cx(run.agent_id !== other.agent_id && 'font-semibold')}>{run.agent_id}</span>
                     <Link to="/runs/$runId" params={{ runId: run.run_id }} className="font-mono text-12 text-accent hover:underline">
-                      {run.run_id}
+                      <span aria-hidden="true" className="xl:hidden">
+                        …{run.run_id.slice(-12)}
+                      </span>
+                      <span className="max-xl:sr-only">{run.run_id}</span>
                     </Link>
                   </span>
                 </th>

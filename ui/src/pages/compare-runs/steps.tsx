@@ -1,7 +1,7 @@
 /** The steps of both runs, those that belong together in one row. */
 
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
-import { useCallback, useMemo, useRef, useState, type ReactNode } from 'react';
+import { useCallback, useId, useMemo, useRef, useState, type ReactNode } from 'react';
 
 import type { Run, Step } from '../../api/types.ts';
 import { useKeys } from '../../app/keys.ts';
@@ -13,7 +13,6 @@ import { Badge } from '../../ui/badge.tsx';
 import { Button } from '../../ui/button.tsx';
 import { ToggleChip } from '../../ui/chip.tsx';
 import { cx } from '../../ui/class.ts';
-import { Key } from '../../ui/field.tsx';
 import { useSize } from '../../ui/size.ts';
 import { Empty } from '../../ui/state.tsx';
 import { VirtualTable, type Column } from '../../ui/table.tsx';
@@ -147,15 +146,13 @@ export function Steps({ a, b, differences }: { a: Run; b: Run; differences: RunD
             <rect y="1" width="14" height="4" fill="var(--line-strong)" />
             <rect y="7" width="14" height="4" fill="var(--tool)" />
           </svg>
-          latency in A above, in B below in the colour of the step
+          A above, B below
         </span>
         <span>
-          slower, faster: by ≥ {Math.round(NOTABLE_SHARE * 100)} % of A and ≥ {duration(NOTABLE_MS)}
+          slower, faster: by ≥ {Math.round(NOTABLE_SHARE * 100)} % and ≥ {duration(NOTABLE_MS)}
         </span>
-        <span>steps belong together by type and name, in order</span>
-        <span className="ml-auto hidden items-center gap-1 font-mono xl:inline-flex">
-          <Key>N</Key>/<Key>P</Key> difference · <Key>A</Key>/<Key>B</Key> open the step
-        </span>
+        <span>aligned by type and name</span>
+        <span className="ml-auto hidden font-mono whitespace-nowrap xl:inline">N/P difference · A/B open</span>
       </footer>
     </section>
   );
@@ -189,9 +186,21 @@ function Bars({ row, scale }: { row: Row; scale: number }) {
   );
 }
 
-function StepCell({ step, other, side }: { step: Step | undefined; other: Step | undefined; side: 'a' | 'b' }) {
+/** A step, or stripes where this side has none. */
+function StepCell({ step, side }: { step: Step | undefined; side: 'a' | 'b' }) {
+  const stripes = useId();
   if (step === undefined) {
-    return <span className="text-ink-3">{other === undefined ? '' : side === 'a' ? 'not in A' : 'not in B'}</span>;
+    return (
+      <span className="flex items-center">
+        <span className="sr-only">not in {side.toUpperCase()}</span>
+        <svg width="100%" height="8" aria-hidden="true">
+          <pattern id={stripes} width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+            <rect width="1.5" height="6" fill="var(--line)" />
+          </pattern>
+          <rect width="100%" height="8" rx="2" fill={`url(#${stripes})`} />
+        </svg>
+      </span>
+    );
   }
   return (
     <span className="flex min-w-0 items-center gap-2">
@@ -242,7 +251,7 @@ function columnsFor(width: number, rows: readonly Row[], scale: number, open: (l
     cell: (line) =>
       rowCell(
         line,
-        (row) => <StepCell step={row[side]} other={row[side === 'a' ? 'b' : 'a']} side={side} />,
+        (row) => <StepCell step={row[side]} side={side} />,
         (fold) =>
           side === 'a' ? (
             <Button small kind="quiet" onClick={() => open({ kind: 'fold', ...fold })}>
@@ -319,7 +328,7 @@ function columnsFor(width: number, rows: readonly Row[], scale: number, open: (l
       cell: (line) =>
         rowCell(
           line,
-          (row) => <StepCell step={row.a ?? row.b} other={undefined} side={row.a === undefined ? 'b' : 'a'} />,
+          (row) => <StepCell step={row.a ?? row.b} side={row.a === undefined ? 'b' : 'a'} />,
           (fold) => (
             <Button small kind="quiet" onClick={() => open({ kind: 'fold', ...fold })}>
               ⋯ {counted(fold.to - fold.from, 'row')} not shown

@@ -8,40 +8,40 @@ import { cx } from '../../ui/class.ts';
 import type { RunsSearch } from '../../url/filter.ts';
 
 type SideRuns = RunsSearch & { from?: string; to?: string };
-const UNITS = { points: 'points', percent: '% of base' } as const;
+const UNITS = { points: '', percent: '%' } as const;
 
 export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs: { base: SideRuns; candidate: SideRuns } }) {
   return (
     <div className="scroll-quietly overflow-x-auto" role="region" aria-label="What was compared" tabIndex={0}>
-      <table className="w-full min-w-[820px] table-fixed border-collapse text-13">
+      <table className="w-full min-w-[1040px] table-fixed border-collapse text-13">
         <colgroup>
-          <col className="w-[24%]" />
-          <col className="w-[13%]" />
-          <col className="w-[13%]" />
+          <col className="w-[18%]" />
+          <col className="w-[13.5%]" />
+          <col className="w-[13.5%]" />
           <col />
-          <col className="w-[17%]" />
-          <col className="w-[15%]" />
+          <col className="w-[20%]" />
+          <col className="w-[19%]" />
         </colgroup>
         {groups.map((group) => (
           <tbody key={group.id}>
             <tr className="border-y border-line bg-panel text-12 text-ink-2">
-              <th scope="col" className="h-7 truncate px-3 text-left font-semibold text-ink">
+              <th scope="col" className="h-7 truncate px-2 text-left font-semibold text-ink">
                 {group.title}
               </th>
-              <th scope="col" className="px-3 text-right font-medium">
+              <th scope="col" className="px-2 text-right font-medium">
                 Base
               </th>
-              <th scope="col" className="px-3 text-right font-medium">
+              <th scope="col" className="px-2 text-right font-medium">
                 Candidate
               </th>
-              <th scope="col" className="px-3 font-medium">
+              <th scope="col" className="px-2 font-medium">
                 <span className="sr-only">Interval</span>
                 <IntervalAxis reach={group.reach} unit={UNITS[group.unit]} />
               </th>
-              <th scope="col" className="px-3 text-left font-medium">
+              <th scope="col" className="truncate px-2 text-left font-medium">
                 {group.unit === 'points' ? 'Points (95 %)' : 'Difference (95 %)'}
               </th>
-              <th scope="col" className="px-3 text-left font-medium">
+              <th scope="col" className="px-2 text-left font-medium">
                 How sure
               </th>
             </tr>
@@ -50,7 +50,7 @@ export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs:
             ))}
             {group.note !== undefined && (
               <tr>
-                <td colSpan={6} className="h-(--row) px-3 text-12 text-ink-3">
+                <td colSpan={6} className="h-(--row) px-2 text-12 text-ink-3">
                   {group.note}
                 </td>
               </tr>
@@ -78,7 +78,7 @@ function Line({ line, reach, runs, sure }: { line: CompareLine; reach: number; r
   const { title, isPart, base, candidate, difference, interval, state } = line;
   return (
     <tr className="border-b border-line hover:bg-panel">
-      <th scope="row" title={title} className={cx('h-(--row) truncate px-3 text-left', isPart ? 'pl-8 font-normal text-ink-2' : sure ? 'font-semibold' : 'font-normal')}>
+      <th scope="row" title={title} className={cx('h-(--row) truncate px-2 text-left', isPart ? 'pl-8 font-normal text-ink-2' : sure ? 'font-semibold' : 'font-normal')}>
         {!isPart && (
           <span aria-hidden="true" className={cx('mr-2 inline-block w-2.5', sure ? 'text-accent' : 'text-ink-3')}>
             {sure ? '●' : state === 'not_significant' ? '○' : '·'}
@@ -88,16 +88,16 @@ function Line({ line, reach, runs, sure }: { line: CompareLine; reach: number; r
       </th>
       <Side text={base} line={line} runs={runs.base} side="base" />
       <Side text={candidate} line={line} runs={runs.candidate} side="candidate" />
-      <td className="px-3">{interval === undefined ? null : <IntervalBar interval={interval} reach={reach} sure={sure} />}</td>
-      <td className="truncate px-3 font-mono text-12" title={difference}>
+      <td className="px-2">{interval === undefined ? null : <IntervalBar interval={interval} reach={reach} sure={sure} />}</td>
+      <td className="truncate px-2 font-mono text-12" title={difference}>
         {difference === undefined ? null : (
           <>
             <span className={sure ? 'font-semibold' : undefined}>{difference.split(' (')[0]}</span>
-            {difference.includes(' (') && <span className="text-ink-3"> ({difference.split(' (')[1]}</span>}
+            {difference.includes(' (') && <span className="text-11 text-ink-3"> ({difference.split(' (')[1]}</span>}
           </>
         )}
       </td>
-      <td className="truncate px-3 text-12">
+      <td className="truncate px-2 text-12">
         {state !== undefined && (
           <>
             <span className={sure ? 'font-semibold text-accent' : 'text-ink-3'}>{STATE_TEXT[state]}</span>
@@ -123,7 +123,7 @@ function Side({ text, line, runs, side }: { text: SideText | undefined; line: Co
     </>
   );
   return (
-    <td className="truncate px-3 text-right whitespace-nowrap">
+    <td className="truncate px-2 text-right whitespace-nowrap">
       {line.runs === undefined ? (
         shown
       ) : (
