@@ -3,7 +3,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useRouter } from '@tanstack/react-router';
 import { Pencil, Trash2 } from 'lucide-react';
-import { useMemo, useRef, useState, type ReactNode } from 'react';
+import { useMemo, useState, type ReactNode } from 'react';
 
 import { healthQuery } from '../api/queries.ts';
 import type { Health } from '../api/types.ts';
@@ -86,7 +86,17 @@ function Server() {
   return (
     <Panel title="Server" aside={`asked every ${ASK_EVERY_MS / 1000} s`}>
       <Answer query={query} loading={<SkeletonRows rows={5} />}>
-        {(health) => <Facts health={health} />}
+        {(health) => (
+          <>
+            <Facts health={health} />
+            <p className="border-t border-line pt-2 text-12 text-ink-3">
+              What this server was asked and how it fares:{' '}
+              <a href="/metrics" className="text-accent underline">
+                metrics
+              </a>
+            </p>
+          </>
+        )}
       </Answer>
     </Panel>
   );
@@ -126,9 +136,6 @@ function Facts({ health }: { health: Health }) {
           <dd className="min-w-0 font-mono text-12">{value}</dd>
         </div>
       ))}
-      <p className="border-t border-line pt-2 text-12 text-ink-3">
-        What this server was asked and how it fares: <a href="/metrics" className="text-accent hover:underline">metrics</a>.
-      </p>
     </dl>
   );
 }
@@ -136,6 +143,7 @@ function Facts({ health }: { health: Health }) {
 function SavedViews() {
   const views = useViews();
   const [removed, setRemoved] = useState<SavedView>();
+  const [renamed, setRenamed] = useState<string>();
   return (
     <Panel title="Saved views" aside="links kept in this browser">
       <div role="status">
@@ -172,6 +180,8 @@ function SavedViews() {
             <View
               key={view.name}
               view={view}
+              wasRenamed={view.name === renamed}
+              onRename={setRenamed}
               onRemove={() => {
                 removeView(view.name);
                 setRemoved(view);
@@ -184,16 +194,26 @@ function SavedViews() {
   );
 }
 
-function View({ view, onRemove }: { view: SavedView; onRemove: () => void }) {
+/** A view under its new name is another element: it takes the focus that its old one had. */
+function View({
+  view,
+  wasRenamed,
+  onRename,
+  onRemove,
+}: {
+  view: SavedView;
+  wasRenamed: boolean;
+  onRename: (to: string) => void;
+  onRemove: () => void;
+}) {
   const router = useRouter();
   const [isEditing, setIsEditing] = useState(false);
+  const [wasEdited, setWasEdited] = useState(wasRenamed);
   const [text, setText] = useState(view.name);
   const [refused, setRefused] = useState(false);
-  const rename = useRef<HTMLButtonElement>(null);
   const stop = () => {
     setIsEditing(false);
-    // The focus goes back to where it came from, when that is there again.
-    requestAnimationFrame(() => rename.current?.focus());
+    setWasEdited(true);
   };
   if (isEditing) {
     return (
@@ -202,8 +222,10 @@ function View({ view, onRemove }: { view: SavedView; onRemove: () => void }) {
           className="flex flex-wrap items-center gap-2"
           onSubmit={(event) => {
             event.preventDefault();
-            if (renameView(view.name, text)) stop();
-            else setRefused(true);
+            if (renameView(view.name, text)) {
+              onRename(text.trim());
+              stop();
+            } else setRefused(true);
           }}
           onKeyDown={(event) => event.key === 'Escape' && stop()}
         >
@@ -252,7 +274,7 @@ function View({ view, onRemove }: { view: SavedView; onRemove: () => void }) {
       </div>
       <CopyIcon label={`Copy the link of ${view.name}`} text={location.origin + view.href} />
       <IconButton
-        ref={rename}
+        autoFocus={wasEdited}
         label={`Rename ${view.name}`}
         icon={<Pencil size={14} />}
         onClick={() => {

@@ -61,8 +61,11 @@ export function ChooseRun({ a, b }: { a: string | undefined; b: string | undefin
           'Two runs are compared step by step. Choose the first one here, or select two in the list of runs and press C.'
         ) : (
           <>
-            <Side side={side === 'A' ? 'B' : 'A'} /> is <span className="font-mono text-12 text-ink">{chosen}</span>
-            {run !== undefined && `of ${run.agent_id}`}. Choose the other one.
+            <Side side={side === 'A' ? 'B' : 'A'} />
+            <span>
+              <span className="font-mono text-12 text-ink">{chosen}</span>
+            {run !== undefined && ` of ${run.agent_id}`} is one side. Choose the other one.
+            </span>
           </>
         )}
       </p>
