@@ -1,7 +1,7 @@
 /** The steps of both runs, those that belong together in one row. */
 
-import { Link, useNavigate, useSearch } from '@tanstack/react-router';
-import { useCallback, useId, useMemo, useRef, useState, type ReactNode } from 'react';
+import { useNavigate, useRouter, useSearch } from '@tanstack/react-router';
+import { useCallback, useId, useMemo, useRef, useState, type MouseEvent, type ReactNode } from 'react';
 
 import type { Run, Step } from '../../api/types.ts';
 import { useKeys } from '../../app/keys.ts';
@@ -15,6 +15,7 @@ import { ToggleChip } from '../../ui/chip.tsx';
 import { cx } from '../../ui/class.ts';
 import { useSize } from '../../ui/size.ts';
 import { Empty } from '../../ui/state.tsx';
+import { stringifySearch } from '../../url/search.ts';
 import { VirtualTable, type Column } from '../../ui/table.tsx';
 
 /** The sign and the word of each change. Words tell what is so; whether it is good is for the reader to say. */
@@ -42,6 +43,7 @@ const CHANGE_COLOR: Record<Change, string> = {
 export function Steps({ a, b, differences }: { a: Run; b: Run; differences: RunDifferences }) {
   const { change: wanted, all, row: activeRow } = useSearch({ from: '/compare' });
   const navigate = useNavigate({ from: '/compare' });
+  const router = useRouter();
   const { density } = usePreferences();
   const { rows, counts } = differences;
   const [opened, setOpened] = useState<ReadonlySet<number>>(new Set());
@@ -65,6 +67,15 @@ export function Steps({ a, b, differences }: { a: Run; b: Run; differences: RunD
   const open = useCallback((line: Line) => {
     if (line.kind === 'fold') setOpened((before) => new Set([...before, line.from]));
   }, []);
+  // Two links a row are plain ones, followed here: those of the router would be most of the work of a scroll.
+  const { from, to, tz } = useSearch({ from: '__root__' });
+  const hrefOf = useCallback((step: Step) => `/runs/${step.run_id}${stringifySearch({ from, to, tz, step: step.seq })}`, [from, to, tz]);
+  const follow = (event: MouseEvent) => {
+    const link = (event.target as Element).closest<HTMLAnchorElement>('a[data-step]');
+    if (link === null || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    void router.navigate({ href: link.getAttribute('href') ?? '' });
+  };
   const openStep = (side: 'a' | 'b') => {
     const line = active === undefined ? undefined : shown[active];
     const step = line?.kind === 'row' ? rows[line.row]?.[side] : undefined;
@@ -97,7 +108,7 @@ export function Steps({ a, b, differences }: { a: Run; b: Run; differences: RunD
     { key: 's', label: 'Swap sides', group, run: () => void navigate({ search: (before) => ({ ...before, a: b.run_id, b: a.run_id, row: undefined }) }) },
   ]);
 
-  const columns = useMemo(() => columnsFor(width, rows, scale, open), [width, rows, scale, open]);
+  const columns = useMemo(() => columnsFor(width, rows, scale, open, hrefOf), [width, rows, scale, open, hrefOf]);
   const rowHeight = density === 'comfortable' ? 32 : 26;
   return (
     <section aria-label="Steps" className="flex min-h-0 min-w-0 grow flex-col max-lg:shrink-0">
@@ -121,7 +132,7 @@ export function Steps({ a, b, differences }: { a: Run; b: Run; differences: RunD
           alike <span className="text-ink-3">{count(alike)}</span>
         </ToggleChip>
       </div>
-      <div ref={box} className="min-h-0 grow max-lg:h-[60vh]">
+      <div ref={box} className="min-h-0 grow max-lg:h-[60vh]" onClick={follow}>
         {rows.length === 0 ? (
           <Empty title="Neither run has a step" />
         ) : (
@@ -186,8 +197,10 @@ function Bars({ row, scale }: { row: Row; scale: number }) {
   );
 }
 
+type HrefOf = (step: Step) => string;
+
 /** A step, or stripes where this side has none. */
-function StepCell({ step, side }: { step: Step | undefined; side: 'a' | 'b' }) {
+function StepCell({ step, side, hrefOf }: { step: Step | undefined; side: 'a' | 'b'; hrefOf: HrefOf }) {
   const stripes = useId();
   if (step === undefined) {
     return (
@@ -206,15 +219,14 @@ function StepCell({ step, side }: { step: Step | undefined; side: 'a' | 'b' }) {
     <span className="flex min-w-0 items-center gap-2">
       <span className="w-9 shrink-0 text-right font-mono text-11 text-ink-3">{step.seq}</span>
       <StepMark type={step.step_type} />
-      <Link
-        to="/runs/$runId"
-        params={{ runId: step.run_id }}
-        search={{ step: step.seq }}
+      <a
+        href={hrefOf(step)}
+        data-step={step.seq}
         aria-label={`${step.name}, step ${step.seq} of ${side.toUpperCase()}`}
         className="min-w-0 truncate hover:underline"
       >
         {step.name}
-      </Link>
+      </a>
       {step.attempts_total > 1 && (
         <Badge outline tone={step.status === 'failed' ? 'failure' : 'neutral'}>
           {step.status === 'failed' ? '✕ ' : ''}
@@ -238,7 +250,7 @@ function sumOf(rows: readonly Row[], line: { from: number; to: number }, side: '
 
 const by = (ms: number) => (ms === 0 ? '0 ms' : ms > 0 ? `+${duration(ms)}` : duration(ms));
 
-function columnsFor(width: number, rows: readonly Row[], scale: number, open: (line: Line) => void): Column<Line>[] {
+function columnsFor(width: number, rows: readonly Row[], scale: number, open: (line: Line) => void, hrefOf: HrefOf): Column<Line>[] {
   const rowCell = (line: Line, cell: (row: Row) => ReactNode, fold: (line: { from: number; to: number }) => ReactNode) => {
     if (line.kind === 'fold') return fold(line);
     const row = rows[line.row];
@@ -251,7 +263,7 @@ function columnsFor(width: number, rows: readonly Row[], scale: number, open: (l
     cell: (line) =>
       rowCell(
         line,
-        (row) => <StepCell step={row[side]} side={side} />,
+        (row) => <StepCell step={row[side]} side={side} hrefOf={hrefOf} />,
         (fold) =>
           side === 'a' ? (
             <Button small kind="quiet" onClick={() => open({ kind: 'fold', ...fold })}>
@@ -328,7 +340,7 @@ function columnsFor(width: number, rows: readonly Row[], scale: number, open: (l
       cell: (line) =>
         rowCell(
           line,
-          (row) => <StepCell step={row.a ?? row.b} side={row.a === undefined ? 'b' : 'a'} />,
+          (row) => <StepCell step={row.a ?? row.b} side={row.a === undefined ? 'b' : 'a'} hrefOf={hrefOf} />,
           (fold) => (
             <Button small kind="quiet" onClick={() => open({ kind: 'fold', ...fold })}>
               ⋯ {counted(fold.to - fold.from, 'row')} not shown
