@@ -210,6 +210,21 @@ export const versionLatencyQuery = (agentId: string, version: string, query: Api
   });
 };
 
+/** Two sides of runs: the filter holds for both. */
+export interface CompareQuery extends ApiFilter {
+  by: string;
+  base: string;
+  candidate: string;
+}
+
+/** In what two sides differ. */
+export const compareQuery = (query: CompareQuery) =>
+  queryOptions({
+    queryKey: ['compare', query],
+    queryFn: ({ signal }) => data(api.GET('/v1/compare', { params: { query: { ...query } }, signal })),
+    placeholderData: keepPreviousData,
+  });
+
 export const healthQuery = queryOptions({
   queryKey: ['health'],
   queryFn: ({ signal }) => data(api.GET('/health', { signal })),

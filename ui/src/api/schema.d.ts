@@ -264,6 +264,65 @@ export interface components {
       by_step_type: { step_type: string; steps: number; share: number; latency_ms: components['schemas']['Spread'] }[];
       by_step: { step_type: string; name: string; steps: number; share: number; latency_ms: components['schemas']['Spread'] }[];
     };
+    CompareState: 'significant' | 'not_significant' | 'not_enough_data' | 'too_many_values';
+    CompareTest: 'fisher_exact' | 'score' | 'mann_whitney' | 'chi_squared' | 'permutation';
+    CompareVerdict: {
+      state: components['schemas']['CompareState'];
+      test: components['schemas']['CompareTest'] | null;
+      p_value: number | null;
+      p_adjusted: number | null;
+      effect_size: number | null;
+    };
+    CompareShare: { runs: number; count: number; share: number };
+    CompareNumbers: { runs: number; mean: number | null; p50: number | null; p95: number | null };
+    CompareDifference: { difference: number | null; confidence_interval: (number | null)[] | null };
+    CompareRate: components['schemas']['CompareVerdict'] & {
+      metric: string;
+      name: string | null;
+      base: components['schemas']['CompareShare'];
+      candidate: components['schemas']['CompareShare'];
+      difference: number;
+      confidence_interval: (number | null)[] | null;
+    };
+    CompareQuantity: components['schemas']['CompareVerdict'] & {
+      metric: string;
+      name: string | null;
+      exact: boolean;
+      base: components['schemas']['CompareNumbers'];
+      candidate: components['schemas']['CompareNumbers'];
+      p50: components['schemas']['CompareDifference'];
+      p95: components['schemas']['CompareDifference'];
+    };
+    CompareCategory: {
+      values: string[];
+      other: boolean;
+      base: components['schemas']['CompareShare'];
+      candidate: components['schemas']['CompareShare'];
+      difference: number;
+      confidence_interval: (number | null)[] | null;
+    };
+    CompareDistribution: components['schemas']['CompareVerdict'] & {
+      metric: string;
+      name: string | null;
+      base: number;
+      candidate: number;
+      categories: components['schemas']['CompareCategory'][];
+    };
+    Comparison: {
+      by: string;
+      agent_id: string | null;
+      base: { name: string; runs: number };
+      candidate: { name: string; runs: number };
+      state: components['schemas']['CompareState'];
+      tested: number;
+      significant: number;
+      false_discovery_rate: number;
+      min_runs: number;
+      rates: components['schemas']['CompareRate'][];
+      failures_left_out: number;
+      quantities: components['schemas']['CompareQuantity'][];
+      distributions: components['schemas']['CompareDistribution'][];
+    };
     Health: { status: string; service: string; version: string; sync_mode: string; position: number; ingest_port: number | null; reason?: string };
   };
 }
@@ -304,6 +363,7 @@ export interface paths {
   '/v1/decisions': Only<Schemas['Decisions']>;
   '/v1/signals': Only<Schemas['Signals']>;
   '/v1/failures': Only<Schemas['Failures']>;
+  '/v1/compare': Only<Schemas['Comparison']>;
   '/v1/stats': Only<Schemas['Stats']>;
   '/health': Only<Schemas['Health']>;
 }

@@ -44,11 +44,21 @@ function set(views: readonly SavedView[]): void {
 
 /** Saves a view; one of the same name is replaced. */
 export function saveView(view: SavedView): void {
-  set([...current.filter(({ name }) => name !== view.name), view].sort((a, b) => a.name.localeCompare(b.name)));
+  set(inOrder([...current.filter(({ name }) => name !== view.name), view]));
 }
+
+const inOrder = (views: readonly SavedView[]) => views.toSorted((a, b) => a.name.localeCompare(b.name));
 
 export function removeView(name: string): void {
   set(current.filter((view) => view.name !== name));
+}
+
+/** Gives a view another name; `false`, and nothing is changed, where another view has it already or it says nothing. */
+export function renameView(name: string, to: string): boolean {
+  const wanted = to.trim();
+  if (wanted === '' || (wanted !== name && current.some((view) => view.name === wanted))) return false;
+  set(inOrder(current.map((view) => (view.name === name ? { ...view, name: wanted } : view))));
+  return true;
 }
 
 export function useViews(): readonly SavedView[] {

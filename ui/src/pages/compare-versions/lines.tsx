@@ -1,0 +1,136 @@
+/** The table of a comparison: both sides, the difference with its interval, and how sure it is. */
+
+import { Link } from '@tanstack/react-router';
+
+import { IntervalAxis, IntervalBar } from '../../charts/interval-bar.tsx';
+import { pText, STATE_TEXT, type CompareGroup, type CompareLine, type SideText } from '../../compare/versions.ts';
+import { cx } from '../../ui/class.ts';
+import type { RunsSearch } from '../../url/filter.ts';
+
+type SideRuns = RunsSearch & { from?: string; to?: string };
+const UNITS = { points: '', percent: '%' } as const;
+
+export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs: { base: SideRuns; candidate: SideRuns } }) {
+  return (
+    <div className="scroll-quietly overflow-x-auto" role="region" aria-label="What was compared" tabIndex={0}>
+      <table className="w-full min-w-[1040px] table-fixed border-collapse text-13">
+        <colgroup>
+          <col className="w-[18%]" />
+          <col className="w-[13.5%]" />
+          <col className="w-[13.5%]" />
+          <col />
+          <col className="w-[20%]" />
+          <col className="w-[19%]" />
+        </colgroup>
+        {groups.map((group) => (
+          <tbody key={group.id}>
+            <tr className="border-y border-line bg-panel text-12 text-ink-2">
+              <th scope="col" className="h-7 truncate px-2 text-left font-semibold text-ink">
+                {group.title}
+              </th>
+              <th scope="col" className="px-2 text-right font-medium">
+                Base
+              </th>
+              <th scope="col" className="px-2 text-right font-medium">
+                Candidate
+              </th>
+              <th scope="col" className="px-2 font-medium">
+                <span className="sr-only">Interval</span>
+                <IntervalAxis reach={group.reach} unit={UNITS[group.unit]} />
+              </th>
+              <th scope="col" className="truncate px-2 text-left font-medium">
+                {group.unit === 'points' ? 'Points (95 %)' : 'Difference (95 %)'}
+              </th>
+              <th scope="col" className="px-2 text-left font-medium">
+                How sure
+              </th>
+            </tr>
+            {group.lines.map((line) => (
+              <Line key={line.id} line={line} reach={group.reach} runs={runs} sure={isSure(group.lines, line)} />
+            ))}
+            {group.note !== undefined && (
+              <tr>
+                <td colSpan={6} className="h-(--row) px-2 text-12 text-ink-3">
+                  {group.note}
+                </td>
+              </tr>
+            )}
+            <tr aria-hidden="true">
+              <td colSpan={6} className="h-4" />
+            </tr>
+          </tbody>
+        ))}
+      </table>
+    </div>
+  );
+}
+
+/** Whether the difference was shown; a part is as sure as what it belongs to. */
+function isSure(lines: readonly CompareLine[], line: CompareLine): boolean {
+  for (let at = lines.indexOf(line); at >= 0; at--) {
+    const head = lines[at];
+    if (head?.state !== undefined) return head.state === 'significant';
+  }
+  return false;
+}
+
+function Line({ line, reach, runs, sure }: { line: CompareLine; reach: number; runs: { base: SideRuns; candidate: SideRuns }; sure: boolean }) {
+  const { title, isPart, base, candidate, difference, interval, state } = line;
+  return (
+    <tr className="border-b border-line hover:bg-panel">
+      <th scope="row" title={title} className={cx('h-(--row) truncate px-2 text-left', isPart ? 'pl-8 font-normal text-ink-2' : sure ? 'font-semibold' : 'font-normal')}>
+        {!isPart && (
+          <span aria-hidden="true" className={cx('mr-2 inline-block w-2.5', sure ? 'text-accent' : 'text-ink-3')}>
+            {sure ? '●' : state === 'not_significant' ? '○' : '·'}
+          </span>
+        )}
+        {title}
+      </th>
+      <Side text={base} line={line} runs={runs.base} side="base" />
+      <Side text={candidate} line={line} runs={runs.candidate} side="candidate" />
+      <td className="px-2">{interval === undefined ? null : <IntervalBar interval={interval} reach={reach} sure={sure} />}</td>
+      <td className="truncate px-2 font-mono text-12" title={difference}>
+        {difference === undefined ? null : (
+          <>
+            <span className={sure ? 'font-semibold' : undefined}>{difference.split(' (')[0]}</span>
+            {difference.includes(' (') && <span className="text-11 text-ink-3"> ({difference.split(' (')[1]}</span>}
+          </>
+        )}
+      </td>
+      <td className="truncate px-2 text-12">
+        {state !== undefined && (
+          <>
+            <span className={sure ? 'font-semibold text-accent' : 'text-ink-3'}>{STATE_TEXT[state]}</span>
+            {line.pAdjusted !== null && <span className="ml-2 font-mono text-ink-2">{pText(line.pAdjusted)}</span>}
+            {line.effect !== undefined && (
+              <span className="ml-2 font-mono text-ink-3 max-xl:hidden">
+                {line.effect.name} {line.effect.size.toFixed(2).replace('-', '−')}
+              </span>
+            )}
+          </>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+function Side({ text, line, runs, side }: { text: SideText | undefined; line: CompareLine; runs: SideRuns; side: string }) {
+  if (text === undefined) return <td />;
+  const shown = (
+    <>
+      <span className="font-mono text-12">{text.text}</span>
+      <span className="ml-2 text-11 text-ink-3">{text.detail}</span>
+    </>
+  );
+  return (
+    <td className="truncate px-2 text-right whitespace-nowrap">
+      {line.runs === undefined ? (
+        shown
+      ) : (
+        <Link to="/runs" search={{ ...runs, ...line.runs }} aria-label={`${line.title}, ${side}: ${text.text}, ${text.detail}; show these runs`} className="hover:underline">
+          {shown}
+        </Link>
+      )}
+    </td>
+  );
+}
