@@ -311,6 +311,21 @@ fn add_one(writer: &mut IndexWriter, fields: &Fields, run: &Run, position: u64) 
     for fact in &facts {
         doc.add_text(fields.fact, fact);
     }
+    let mut models: Vec<(&str, [u64; 3])> = Vec::new();
+    for Metadata { model, input_tokens, output_tokens, .. } in run.steps.iter().map(|step| &step.metadata) {
+        let used = [1, *input_tokens, *output_tokens];
+        match models.iter_mut().find(|(known, _)| *known == model.as_str()) {
+            Some((_, sums)) => sums.iter_mut().zip(used).for_each(|(sum, number)| *sum += number),
+            None => models.push((model, used)),
+        }
+    }
+    for (model, [steps, input_tokens, output_tokens]) in &models {
+        doc.add_text(fields.usage, format!(":{model}"));
+        doc.add_u64(fields.usage_steps, *steps);
+        doc.add_u64(fields.usage_input_tokens, *input_tokens);
+        doc.add_u64(fields.usage_output_tokens, *output_tokens);
+        doc.add_u64(fields.usage_cost, 0);
+    }
     doc.add_bool(fields.has_retries, steps.len() < run.steps.len());
     // The time is not parsed: the order of arrival stands for it, which the index must sort all the same.
     doc.add_i64(fields.started_at, position as i64);

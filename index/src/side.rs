@@ -146,9 +146,7 @@ impl Side {
 }
 
 impl Snapshot {
-    /// What the runs that match have in common.
-    ///
-    /// Takes about 300 ns a matching run of eight steps.
+    /// What the runs that match have in common. Takes time in proportion to them.
     ///
     /// # Errors
     /// `TooMany` when they have more than 10,000 different codes of failures.

@@ -32,6 +32,12 @@ fn a_run(seed: u64) -> Run {
     run
 }
 
+fn append(log: &TestLog, seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        log.append_run(&a_run(seed));
+    }
+}
+
 fn live_id(n: u64) -> Uuid {
     Uuid::from_u128(0xabc0 + u128::from(n))
 }
@@ -194,11 +200,13 @@ impl World {
 
     fn apply(&mut self, op: &Op) {
         match op {
-            Op::Whole(seed) => drop(self.log.append_run(&a_run(*seed))),
+            Op::Whole(seed) => append(&self.log, *seed..*seed + 1),
             Op::Live(run, what) => {
                 self.log.append(record::encode_events(live_id(*run), &[live_event(*run, *what)], NOW)).unwrap();
             }
-            Op::Commit => drop(self.index().commit_now().unwrap()),
+            Op::Commit => {
+                self.index().commit_now().unwrap();
+            }
             Op::Restart => self.restart(false, |_| {}),
             Op::Close => self.restart(true, |_| {}),
             Op::Expire(tenths) => {
@@ -232,6 +240,8 @@ proptest! {
             let snapshot = world.index().snapshot();
             check(&snapshot);
         }
+        // With a commit to make, files that were lost or cut are written anew.
+        append(&world.log, 100..101);
         world.index().commit_now().unwrap();
         check(&world.index().snapshot());
         let before: Vec<_> = filters().iter().map(|filter| format!("{:?}", answers(&world.index().snapshot(), filter))).collect();
@@ -256,10 +266,10 @@ fn whichever_disk_call_a_commit_is_cut_off_in_the_answers_are_the_same() {
     let prepared = |seed: u64| {
         let (disk, log) = (SimDisk::new(seed), TestLog::new());
         let index = open(&disk, &log);
-        (0..20).for_each(|seed| _ = log.append_run(&a_run(seed)));
+        append(&log, 0..20);
         [0, 2, 6].iter().for_each(|what| live(&log, *what));
         index.commit_now().unwrap();
-        (20..30).for_each(|seed| _ = log.append_run(&a_run(seed)));
+        append(&log, 20..30);
         [1, 4].iter().for_each(|what| live(&log, *what));
         (disk, log, index)
     };
@@ -305,7 +315,7 @@ fn few_files_hold_the_rollups_of_many_commits() {
 #[test]
 fn a_damaged_rollup_file_is_named() {
     let mut world = World::new();
-    (0..20).for_each(|seed| _ = world.log.append_run(&a_run(seed)));
+    append(&world.log, 0..20);
     world.index().close().unwrap();
     world.index = None;
     let file = rollup_files(&world.at()).pop().unwrap();

@@ -39,8 +39,7 @@ pub(crate) struct Comparison {
 impl Comparison {
     /// Compares two sides that have no run in common. `None` when nobody waits for it any more.
     ///
-    /// The same sides give the same answer. Takes up to some milliseconds for a distribution with rare categories, and
-    /// microseconds for everything else.
+    /// The same sides give the same answer. Distributions with rare categories take the longest: their random tables.
     pub(crate) fn of(base: &Side, candidate: &Side, stop: &Stop) -> Option<Self> {
         let (rates, failures_left_out) = rates(base, candidate);
         let quantities = quantities(base, candidate);

@@ -155,7 +155,7 @@ fn a_population_hardly_ever_differs_from_itself() {
 }
 
 #[test]
-#[ignore = "takes a minute; `make prove` runs it"]
+#[ignore = "long; `make prove` runs it"]
 fn a_population_differs_from_itself_in_at_most_one_of_twenty_comparisons() {
     let flagged = flagged_of(1000);
     assert!(flagged <= 50, "{flagged} of 1,000 comparisons of runs with themselves show a difference");
