@@ -36,8 +36,8 @@ export default function RunPage() {
     return <NoRun runId={runId} error={run.error} />;
   }
   return (
-    <Answer query={run} loading={<Loading runId={runId} />}>
-      {(data) => <Shown key={runId} run={data} latency={latency.data} />}
+    <Answer key={runId} query={run} loading={<Loading runId={runId} />}>
+      {(data) => <Shown run={data} latency={latency.data} />}
     </Answer>
   );
 }

@@ -15,7 +15,7 @@ import { PageHeader } from '../app/shell.tsx';
 import { Legend, STATUS_SERIES } from '../charts/series.tsx';
 import { StackedBars } from '../charts/stacked-bars.tsx';
 import { clock, count, duration, exactTime, total } from '../format/index.ts';
-import { Answer } from '../parts/answer.tsx';
+import { Answer, useKept } from '../parts/answer.tsx';
 import { FilterChips } from '../parts/filters.tsx';
 import { FirstRun } from '../parts/first-run.tsx';
 import { StatusWord } from '../parts/marks.tsx';
@@ -51,16 +51,17 @@ export default function RunsPage() {
   const live = search.live === true;
   const listQuery = runsQuery({ ...filter, ...(live ? { live: true } : {}), ...(search.sort === undefined ? {} : { sort: search.sort }), ...(search.order === undefined ? {} : { order: search.order }) });
   const list = useInfiniteQuery(listQuery);
-  const histogram = useQuery(histogramQuery({ ...filter, buckets: 80, time_zone: range.time_zone }));
-  const nothing = list.data?.pages[0]?.runs.length === 0;
+  const pages = useKept(list)?.pages;
+  const histogram = useKept(useQuery(histogramQuery({ ...filter, buckets: 80, time_zone: range.time_zone })));
+  const nothing = pages?.[0]?.runs.length === 0;
   // Whether there is any run at all decides what an empty list means.
   const any = useQuery({ ...firstRunsQuery({ live: true }, 1), enabled: nothing });
 
   const runs = useMemo(() => {
     const seen = new Set<string>();
     // A live run can move between pages while it goes on.
-    return (list.data?.pages ?? []).flatMap((page) => page.runs.filter(({ run_id }) => !seen.has(run_id) && seen.add(run_id)));
-  }, [list.data]);
+    return (pages ?? []).flatMap((page) => page.runs.filter(({ run_id }) => !seen.has(run_id) && seen.add(run_id)));
+  }, [pages]);
 
   const following = live && !paused && search.peek === undefined;
   useTail(following, async () => {
@@ -111,6 +112,7 @@ export default function RunsPage() {
     { key: ' ', label: 'Look at the run here', group, run: () => (runs[active ?? -1] === undefined ? false : change({ peek: search.peek === undefined ? runs[active ?? -1]?.run_id : undefined })) },
     { key: 'Escape', label: 'Close', group, run: () => (search.peek === undefined ? false : change({ peek: undefined })) },
     { key: '/', label: 'Search', group, run: () => searchInput.current?.focus() },
+    { key: 'f', label: 'Only failed runs', group, run: () => change(toggleFilter(readFilter(search), 'status', 'failure')) },
     { key: 'x', label: 'Select to compare', group, run: () => pick(runs[active ?? -1]) },
     { key: 'c', label: 'Compare the two selected', group, run: compare },
     { key: 'l', label: 'Live', group, run: () => change({ live: live ? undefined : true }) },
@@ -197,7 +199,7 @@ export default function RunsPage() {
     search.peek === undefined ? columns : BESIDE_PEEK.flatMap((id) => columns.find((column) => column.id === id) ?? []);
 
   const lineError = list.error instanceof ApiError ? list.error.details.filter(({ loc }) => loc[1] === 'q').map(({ msg }) => msg).join('; ') : '';
-  const first = list.data?.pages[0];
+  const first = pages?.[0];
   const listState = lineError === '' ? list : { ...list, error: null };
 
   if (nothing && any.data?.runs.length === 0) {
@@ -249,13 +251,13 @@ export default function RunsPage() {
         />
       </div>
       <div className="shrink-0 border-t border-line px-5 pt-2">
-        {histogram.data === undefined ? (
+        {histogram === undefined ? (
           <Skeleton className="h-[112px] w-full" />
         ) : (
           <StackedBars
             label="Runs over time by status"
             series={STATUS_SERIES}
-            bars={histogram.data.buckets.map(({ start, end, by_status }) => ({
+            bars={histogram.buckets.map(({ start, end, by_status }) => ({
               start: new Date(start),
               end: new Date(end),
               values: [by_status.failure, by_status.partial, by_status.success],

@@ -1,7 +1,7 @@
 /** Shows the answer to a question in each of its states. */
 
 import type { UseQueryResult } from '@tanstack/react-query';
-import type { ReactNode } from 'react';
+import { useState, type ReactNode } from 'react';
 
 import { ApiError } from '../api/client.ts';
 import { Failed } from '../ui/state.tsx';
@@ -10,6 +10,16 @@ import { Failed } from '../ui/state.tsx';
 export function failureText(error: Error): { message: string; detail: string | undefined } {
   if (!(error instanceof ApiError)) return { message: error.message, detail: undefined };
   return { message: error.message, detail: error.isOffline ? undefined : `${error.path} · status ${error.status}` };
+}
+
+/**
+ * The answer to a question; when a new one cannot be had, that of the question before. What is shown is then not what is asked,
+ * and has to say so.
+ */
+export function useKept<T>({ data, error }: Pick<UseQueryResult<T>, 'data' | 'error'>): T | undefined {
+  const [kept, setKept] = useState(data);
+  if (data !== undefined && data !== kept) setKept(data);
+  return data ?? (error === null ? undefined : kept);
 }
 
 /**
@@ -26,7 +36,8 @@ export function Answer<T>({
   loading: ReactNode;
   children: (data: T) => ReactNode;
 }) {
-  const { data, error } = query;
+  const { error } = query;
+  const data = useKept(query);
   const retry = () => void query.refetch();
   if (data !== undefined) {
     return (

@@ -101,7 +101,10 @@ export function Combobox<O extends Option>(props: ComboboxProps<O>) {
             else if (event.key === 'Enter') {
               setDismissed(true);
               onSubmit?.();
+              // What was asked is in the page now, and the keys of the page are what comes next.
+              if (!open) event.currentTarget.blur();
             } else if (event.key === 'Escape' && shown && !open) setDismissed(true);
+            else if (event.key === 'Escape' && !open) event.currentTarget.blur();
             else return;
             event.preventDefault();
           }}

@@ -9,23 +9,41 @@ const windowShown = async (page: Page) => {
   return { start: start ?? NaN, end: end ?? NaN };
 };
 
-test('from the list to the failing step by keyboard alone, in ten strokes', async ({ page }) => {
-  await page.goto('/');
-  await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
-  const strokes = ['g', 'r'];
-  for (const key of strokes) await page.keyboard.press(key);
+test('from anywhere to the failing step by keyboard alone, in ten strokes', async ({ page }) => {
+  await page.goto('/settings');
+  await page.getByRole('heading', { level: 1, name: 'Settings' }).waitFor();
+  let strokes = 0;
+  const press = async (key: string) => {
+    strokes++;
+    await page.keyboard.press(key);
+  };
+  await press('g');
+  await press('r');
   await expect(page.getByRole('heading', { level: 1, name: 'Runs' })).toBeVisible();
-  // The list of failures is one of the saved links, a facet, or a line: here the line, in a few strokes of its own.
-  await page.keyboard.press('/');
-  await page.keyboard.type('status:failure agent:support-triage steps:>900');
-  await page.keyboard.press('Enter');
-  await expect(page).toHaveURL(/q=status/);
+  await press('f');
+  await expect(page).toHaveURL(/status=failure/);
+  await expect(page.getByRole('table', { name: 'Runs', exact: true }).getByRole('row').nth(1)).toContainText('failure');
+  await press('j');
+  await press('Enter');
+  await expect(page).toHaveURL(/\/runs\/[0-9a-f-]{36}/);
+  await expect(page.getByRole('note', { name: 'Failure' })).toBeVisible();
+  await press('f');
+  await expect(panel(page)).toContainText('✕');
+  await expect(page).toHaveURL(/step=\d+/);
+  expect(strokes).toBeLessThanOrEqual(10);
+});
+
+test('from a search to the failing step by keyboard alone', async ({ page }) => {
+  await page.goto('/runs');
   await settled(page);
-  await page.keyboard.press('Escape');
-  await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+  await page.keyboard.press('/');
+  await page.keyboard.type('agent:support-triage steps:>900');
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL(/q=agent/);
+  await expect(page.getByText('1 run', { exact: true })).toBeVisible();
   for (const key of ['j', 'Enter']) await page.keyboard.press(key);
   await expect(page).toHaveURL(new RegExp(`/runs/${RUNS.failing}`));
-  await settled(page);
+  await expect(page.getByRole('note', { name: 'Failure' })).toBeVisible();
   await page.keyboard.press('f');
   await expect(panel(page)).toContainText('tickets.update timed out after 4 attempts');
   await expect(page).toHaveURL(/step=997/);

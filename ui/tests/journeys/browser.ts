@@ -71,7 +71,7 @@ export async function useTheme(page: Page, theme: 'light' | 'dark'): Promise<voi
   }, theme);
 }
 
-/** Nothing is loading any more, and the letters are there. */
+/** After a page was opened: nothing is loading any more, and the letters are there. Within the page, wait for what is to be seen. */
 export async function settled(page: Page): Promise<void> {
   await page.waitForLoadState('networkidle');
   await page.evaluate(() => document.fonts.ready);

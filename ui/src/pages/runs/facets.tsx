@@ -8,6 +8,7 @@ import { count, shortCount } from '../../format/index.ts';
 import { apiFilter, type FilterName, type FilterSearch } from '../../url/filter.ts';
 import { cx } from '../../ui/class.ts';
 import { Skeleton } from '../../ui/state.tsx';
+import { useKept } from '../../parts/answer.tsx';
 import { STATUS_SYMBOL } from '../../parts/marks.tsx';
 
 const SHOWN: readonly { field: string; name: FilterName; title: string }[] = [
@@ -31,13 +32,13 @@ const MOST = 50;
 export function Facets({ search, range, onToggle }: { search: FilterSearch; range: PageRange; onToggle: (name: FilterName, value: string) => void }) {
   const set = SHOWN.filter(({ name }) => search[name] !== undefined);
   const others = SHOWN.filter(({ name }) => search[name] === undefined);
-  const open = useQuery(facetsQuery(apiFilter(search, range), others.map(({ field }) => field), MOST));
+  const open = useKept(useQuery(facetsQuery(apiFilter(search, range), others.map(({ field }) => field), MOST)));
   const own = useQueries({
     queries: set.map(({ field, name }) => facetsQuery(apiFilter({ ...search, [name]: undefined }, range), [field], MOST)),
   });
   const of = (field: string): Facet | undefined => {
     const at = set.findIndex((one) => one.field === field);
-    const data = at === -1 ? open.data : own[at]?.data;
+    const data = at === -1 ? open : own[at]?.data;
     return data?.facets.find((facet) => facet.field === field);
   };
   return (
