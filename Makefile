@@ -115,7 +115,7 @@ lint-docker: $(VENV)/.made ## the image and how it is run
 # ---- at length -----------------------------------------------------------------------------------------------------
 
 .PHONY: prove
-prove: test prove-rust bugs bench ## the promises at length: 20,000 simulated disks, 200 times kill -9, deliberate bugs, fuzzing, benches
+prove: test prove-rust bugs lighthouse bench ## the promises at length: 20,000 simulated disks, 200 times kill -9, deliberate bugs, fuzzing, benches
 
 .PHONY: prove-rust
 prove-rust: build
@@ -125,6 +125,11 @@ prove-rust: build
 	else
 	  cargo test --locked --workspace --bins --tests -- --include-ignored
 	fi
+
+# It measures time, so it is not among the tests; counts of script and nodes are (`npm run gates`).
+.PHONY: lighthouse
+lighthouse: build ## what Lighthouse says of three pages of the dashboard
+	AGENTTRACER_BIN=$(TARGET)/debug/agenttracer npm --prefix ui run lighthouse
 
 # Each bug is a patch; the ordinary tests only see to it that every patch still applies.
 .PHONY: bugs
@@ -159,6 +164,6 @@ bench: ## questions about speed, each beside a bare loop: half an hour
 .PHONY: clean
 clean: ## remove everything that was built; ./data stays
 	cargo clean
-	rm -rf ui/node_modules ui/dist ui/test-results
+	rm -rf ui/node_modules ui/dist ui/test-results ui/screenshots
 	rm -rf $(VENV) sdk/build sdk/agenttrace.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find $(PYTHON_FILES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -40,10 +40,11 @@ try {
     });
     const ms = (audit) => Math.round(median(results.map(({ audits }) => audits[audit].numericValue)));
     console.log(`${name}: ${scores.join(', ')}; LCP ${ms('largest-contentful-paint')} ms, TBT ${ms('total-blocking-time')} ms, TTI ${ms('interactive')} ms`);
-    for (const [category, least] of Object.entries(LEAST)) {
-      if (least < 100) continue;
-      const bad = results[0].categories[category].auditRefs.filter(({ id, weight }) => weight > 0 && (results[0].audits[id].score ?? 1) < 1);
-      for (const { id } of bad) console.log(`  ${category}: ${id}: ${results[0].audits[id].title}`);
+    for (const category of Object.keys(LEAST)) {
+      for (const { id, weight } of results[0].categories[category].auditRefs) {
+        const { score, title, displayValue = '' } = results[0].audits[id];
+        if (weight > 0 && score !== null && score < 0.9) console.log(`  ${category}: ${title} ${displayValue}`);
+      }
     }
   }
 } finally {
