@@ -26,7 +26,8 @@ COPY --chmod=755 docker/healthcheck /usr/local/bin/healthcheck
 # A new volume takes the owner of the directory that it is mounted over.
 COPY --from=build --chown=10001:10001 /out/data /data
 USER 10001:10001
-# A container has a network of its own; `docker-compose.yml` publishes the ports on 127.0.0.1 alone.
+# A container has a network of its own, in which others can reach it: so it starts only with a key in /data.
+# `docker-compose.yml` publishes the ports on 127.0.0.1 alone, and lets it start without one.
 ENV AGENTTRACER_DATA_DIR=/data \
     AGENTTRACER_INGEST_ADDR=0.0.0.0:8000 \
     AGENTTRACER_QUERY_ADDR=0.0.0.0:8001 \

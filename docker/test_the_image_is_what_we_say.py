@@ -30,6 +30,12 @@ def test_ports_are_published_on_this_machine_alone(service: dict[str, Any]) -> N
     assert service["ports"] == [f"127.0.0.1:{port}:{port}" for port in (8000, 8001, 3000)]
 
 
+def test_only_what_this_machine_alone_can_reach_goes_without_keys(service: dict[str, Any]) -> None:
+    assert service["environment"] == {"AGENTTRACER_INSECURE": "true"}
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert "insecure" not in (ROOT / "Dockerfile").read_text().lower()
+
+
 def test_the_container_may_do_little(service: dict[str, Any]) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]

@@ -19,7 +19,7 @@ class HasAddresses(Protocol):
 
 def test_every_option_is_in_the_table_and_every_row_is_an_option(agenttracer: Path) -> None:
     told = subprocess.run([agenttracer, "serve", "--help"], capture_output=True, text=True, check=True).stdout  # noqa: S603
-    options = dict(re.findall(r"(--[a-z-]+) <.*?\[env: (AGENTTRACER_[A-Z_]+)=", told, re.DOTALL))
+    options = dict(re.findall(r"(--[a-z-]+) \[?<.*?\[env: (AGENTTRACER_[A-Z_]+)=", told, re.DOTALL))
     page = (ROOT / "docs" / "operations.md").read_text()
     assert dict(re.findall(r"^\| `(--[a-z-]+)` \| `(AGENTTRACER_[A-Z_]+)` \|", page, re.MULTILINE)) == options
     assert len(options) > 5

@@ -2,6 +2,7 @@
 //! made of it. A new route is a new row.
 
 use agenttracer_model::openapi::{Answer, Document, Endpoint, schema};
+use agenttracer_model::taxonomy::Scope;
 use axum::routing::{MethodRouter, delete, get, post};
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ pub(crate) struct Row {
 /// The description of erasures, which both listeners serve.
 pub fn describe(document: &mut Document) {
     for row in TABLE {
-        document.add(row.path, (row.about)().tag("Erasure"));
+        document.add(row.path, (row.about)().tag("Erasure").scope(Scope::Erase));
     }
 }
 

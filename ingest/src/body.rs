@@ -82,6 +82,8 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
     /// The longest time between two pieces.
     pub(crate) idle: Duration,
+    /// The longest time from the first piece to the last.
+    pub(crate) time: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +110,9 @@ pub(crate) async fn read(
         return Err(too_large(limits.bytes));
     }
     let mut lease = Lease { budget: budget.clone(), bytes: 0 };
-    let bytes = collect(body, limits, &mut lease).await?;
+    // Who sends a byte now and then must not hold a place for ever.
+    let bytes =
+        tokio::time::timeout(limits.time, collect(body, limits, &mut lease)).await.map_err(|_| Refused::TooSlow)??;
     let body = Body { bytes, lease };
     match encoding {
         Encoding::Identity => Ok(body),

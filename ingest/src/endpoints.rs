@@ -4,6 +4,7 @@
 use agenttracer_model::RunView;
 use agenttracer_model::openapi::{Answer, Document, Endpoint, example_run, schema};
 use agenttracer_model::privacy::Rule;
+use agenttracer_model::taxonomy::Scope;
 use axum::routing::{MethodRouter, get, post};
 use serde_json::{Value, json};
 
@@ -23,7 +24,14 @@ pub(crate) struct Row {
 /// The description of the write side.
 pub fn describe(document: &mut Document) {
     for row in TABLE {
-        document.add(row.path, (row.about)());
+        let endpoint = (row.about)();
+        // What tells nothing about anybody can be asked by everybody: whoever watches the server needs no key for that.
+        let endpoint = match row.path {
+            "/health" => endpoint,
+            "/metrics" => endpoint.scope(Scope::Query),
+            _ => endpoint.scope(Scope::Ingest),
+        };
+        document.add(row.path, endpoint);
     }
 }
 

@@ -43,6 +43,10 @@ pub struct Options {
     pub most_live_runs: u64,
     /// The longest pause between two pieces of a body; 30 s.
     pub body_idle: Duration,
+    /// The longest that a whole body may take; 10 min.
+    pub body_time: Duration,
+    /// What `/health` warns of.
+    pub warning: Option<&'static str>,
 }
 
 impl Default for Options {
@@ -54,6 +58,8 @@ impl Default for Options {
             in_flight_limit_bytes: 256 << 20,
             most_live_runs: 100_000,
             body_idle: Duration::from_secs(30),
+            body_time: Duration::from_secs(600),
+            warning: None,
         }
     }
 }
@@ -230,7 +236,7 @@ impl IngestState {
 
     /// The whole body; an empty one is an error of its own.
     async fn read(&self, headers: &HeaderMap, body: axum::body::Body, bytes: usize) -> Result<Body, Refused> {
-        let limits = Limits { bytes, idle: self.0.options.body_idle };
+        let limits = Limits { bytes, idle: self.0.options.body_idle, time: self.0.options.body_time };
         let body = body::read(headers, body, limits, &self.0.budget).await?;
         if body.bytes.is_empty() {
             return Err(Refused::invalid("missing", vec![Loc::Name("body".to_owned())], "Field required"));
@@ -335,6 +341,7 @@ pub(crate) async fn health(State(state): State<IngestState>) -> Response {
         version: env!("CARGO_PKG_VERSION"),
         sync_mode: log.sync_mode().to_string(),
         reason,
+        warning: state.0.options.warning,
     };
     wire::json(code, &answer)
 }

@@ -92,6 +92,10 @@ pub(crate) struct HealthAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) reason: Option<String>,
+    /// What an operator should know, though everything works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) warning: Option<&'static str>,
 }
 
 fn health_status() -> ObjectBuilder {

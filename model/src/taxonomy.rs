@@ -170,6 +170,20 @@ closed_list! {
     }
 }
 
+closed_list! {
+    /// What a key may do.
+    Scope {
+        /// Send runs and events.
+        Ingest = 1, "ingest";
+        /// Ask.
+        Query = 2, "query";
+        /// Erase runs.
+        Erase = 3, "erase";
+        /// Manage keys, and everything else.
+        Admin = 4, "admin";
+    }
+}
+
 /// A reason code together with the decision type it belongs to: one row of [`REASON_CODES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReasonCode(&'static ReasonRow);

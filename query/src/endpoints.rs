@@ -3,7 +3,7 @@
 
 use agenttracer_model::openapi::{Answer, Document, Endpoint, example_run, example_step, schema};
 use agenttracer_model::taxonomy::{
-    DecisionType, FailureType, REASON_CODES, RunStatus, SIGNAL_CODES, SignalType, StepType,
+    DecisionType, FailureType, REASON_CODES, RunStatus, SIGNAL_CODES, Scope, SignalType, StepType,
 };
 use agenttracer_model::{DecisionView, FailureView, RunView, SignalView, StepView};
 use axum::body::Body;
@@ -42,7 +42,11 @@ pub(crate) enum Answers {
 /// The description of the read side.
 pub fn describe(document: &mut Document) {
     for row in TABLE {
-        let endpoint = (row.about)();
+        let mut endpoint = (row.about)();
+        // What tells nothing about anybody can be asked by everybody: whoever watches the server needs no key for that.
+        if row.path != "/health" {
+            endpoint = endpoint.scope(Scope::Query);
+        }
         document.add(
             row.path,
             match row.answers {

@@ -374,6 +374,7 @@ pub(crate) fn health(shared: &Shared) -> Response<Body> {
             position: shared.index.snapshot().position(),
             ingest_port: shared.ingest_port,
             reason,
+            warning: shared.warning,
         },
     )
 }

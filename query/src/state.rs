@@ -37,6 +37,8 @@ pub struct QueryOptions {
     pub max_held_bytes: usize,
     /// The port of the write side, which `/health` names to those who want to send runs. Default: none.
     pub ingest_port: Option<u16>,
+    /// What `/health` warns of. Default: nothing.
+    pub warning: Option<&'static str>,
 }
 
 impl Default for QueryOptions {
@@ -54,6 +56,7 @@ impl Default for QueryOptions {
             max_followers: 64,
             max_held_bytes: 256 << 20,
             ingest_port: None,
+            warning: None,
         }
     }
 }
@@ -77,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) closing: watch::Sender<bool>,
     /// Names the log in entity tags: positions mean something else in another one.
     pub(crate) log_tag: u32,
+    pub(crate) warning: Option<&'static str>,
     pub(crate) metrics: Metrics,
 }
 
@@ -96,6 +100,7 @@ impl QueryState {
         Ok(Self(Arc::new(Shared {
             index,
             log_tag,
+            warning: options.warning,
             timeout: options.timeout,
             ingest_port: options.ingest_port,
             followers: Arc::new(Semaphore::new(options.max_followers.min(Semaphore::MAX_PERMITS))),

@@ -14,6 +14,8 @@ use agenttracer_storage::SyncMode;
 use http::HeaderValue;
 use serde::{Deserialize, Deserializer};
 
+use crate::tls::TlsFiles;
+
 /// What one source of configuration says. The names are the keys of the TOML file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +48,14 @@ pub struct Options {
     pub retain: Option<Limit<Age>>,
     /// How much log and index may take, as `50GiB`; `off` for no limit.
     pub max_disk: Option<Limit<Bytes>>,
+    /// Whether every request must show a key, also on loopback.
+    pub require_keys: Option<bool>,
+    /// Whether others may reach a listener without showing a key.
+    pub insecure: Option<bool>,
+    /// The certificate chain of the listeners, in PEM; then they speak TLS alone.
+    pub tls_cert: Option<PathBuf>,
+    /// The key of that certificate, in PEM.
+    pub tls_key: Option<PathBuf>,
     /// The privacy rules that can be chosen.
     #[serde(default)]
     pub privacy: PrivacyOptions,
@@ -90,6 +100,10 @@ impl Options {
             compact_rate: self.compact_rate.or(other.compact_rate),
             retain: self.retain.or(other.retain),
             max_disk: self.max_disk.or(other.max_disk),
+            require_keys: self.require_keys.or(other.require_keys),
+            insecure: self.insecure.or(other.insecure),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
             privacy: PrivacyOptions { message_words: self.privacy.message_words.or(other.privacy.message_words) },
         }
     }
@@ -100,6 +114,11 @@ impl Options {
     /// When the options contradict each other or a number is out of its range.
     pub fn resolve(self) -> Result<Config, ConfigError> {
         let default = Config::new(PathBuf::from("./data"));
+        let tls = match (self.tls_cert, self.tls_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            _ => return Err(ConfigError::HalfTls),
+        };
         let config = Config {
             data_dir: self.data_dir.unwrap_or(default.data_dir),
             ingest_addr: self.ingest_addr.unwrap_or(default.ingest_addr),
@@ -114,11 +133,17 @@ impl Options {
             compact_rate: self.compact_rate.unwrap_or(default.compact_rate),
             retain: self.retain.unwrap_or(default.retain),
             max_disk: self.max_disk.unwrap_or(default.max_disk),
+            require_keys: self.require_keys.unwrap_or(default.require_keys),
+            insecure: self.insecure.unwrap_or(default.insecure),
+            tls,
             message_words: self.privacy.message_words.unwrap_or(default.message_words),
         };
         let listeners = [config.ingest_addr, config.query_addr, config.ui_addr];
         if listeners.iter().all(|address| *address == ListenAddr::Off) {
             return Err(ConfigError::NothingToServe);
+        }
+        if config.require_keys && config.insecure {
+            return Err(ConfigError::KeysAndInsecure);
         }
         if !SEGMENT_BYTES.contains(&config.segment_bytes) {
             return Err(ConfigError::SegmentBytes(config.segment_bytes));
@@ -166,6 +191,13 @@ pub struct Config {
     pub retain: Limit<Age>,
     /// How much log and index may take. Default no limit.
     pub max_disk: Limit<Bytes>,
+    /// Whether every request must show a key, also on loopback. Default no: then keys are needed as soon as one listener is not
+    /// on loopback.
+    pub require_keys: bool,
+    /// Whether others may reach a listener without showing a key. Default no.
+    pub insecure: bool,
+    /// The certificate with which the listeners speak TLS. Default none: they speak plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Which words a failure's message may not mention. Default strict.
     pub message_words: MessageWords,
 }
@@ -189,8 +221,28 @@ impl Config {
             compact_rate: Limit::At(Bytes(32 << 20)),
             retain: Limit::Off,
             max_disk: Limit::Off,
+            require_keys: false,
+            insecure: false,
+            tls: None,
             message_words: MessageWords::Strict,
         }
+    }
+}
+
+impl Config {
+    /// The listeners that others than this machine can reach, with their addresses.
+    pub fn reachable(&self) -> Vec<(&'static str, SocketAddr)> {
+        let listeners = [("ingest", self.ingest_addr), ("query", self.query_addr), ("ui", self.ui_addr)];
+        let reachable = listeners.into_iter().filter_map(|(name, address)| match address {
+            ListenAddr::At(address) if !address.ip().is_loopback() => Some((name, address)),
+            _ => None,
+        });
+        reachable.collect()
+    }
+
+    /// Whether a request must show a key.
+    pub fn needs_keys(&self) -> bool {
+        self.require_keys || !self.insecure && !self.reachable().is_empty()
     }
 }
 
@@ -440,6 +492,12 @@ pub enum ConfigError {
     /// Every listener is off.
     #[error("ingest_addr, query_addr and ui_addr are all off: there is nothing to serve")]
     NothingToServe,
+    /// A certificate without its key, or the other way round.
+    #[error("tls_cert and tls_key belong together: give both, or neither for plain HTTP")]
+    HalfTls,
+    /// Keys are asked for, and are not.
+    #[error("require_keys and insecure contradict each other: leave one of them out")]
+    KeysAndInsecure,
     /// A segment cannot have this length.
     #[error("segment_bytes is {0}: a segment has from 65536 bytes (64 KiB) to 1073741824 bytes (1 GiB)")]
     SegmentBytes(u64),
@@ -490,6 +548,9 @@ mod tests {
             compact_rate = "off"
             retain = "30d"
             max_disk = "50GiB"
+            require_keys = true
+            tls_cert = "cert.pem"
+            tls_key = "key.pem"
             [privacy]
             message_words = "relaxed"
             "#,
@@ -510,7 +571,20 @@ mod tests {
         assert_eq!(config.compact_rate, Limit::Off);
         assert_eq!(config.retain, Limit::At(Age(Duration::from_secs(30 * 86_400))));
         assert_eq!(config.max_disk, Limit::At(Bytes(50 << 30)));
+        assert!(config.require_keys && !config.insecure);
+        assert_eq!(config.tls, Some(TlsFiles { cert: "cert.pem".into(), key: "key.pem".into() }));
         assert_eq!(config.message_words, MessageWords::Relaxed);
+    }
+
+    #[test]
+    fn keys_are_needed_as_soon_as_others_can_reach_a_listener() {
+        let open = Options { query_addr: Some("0.0.0.0:8001".parse().unwrap()), ..Options::default() };
+        let config = open.clone().resolve().unwrap();
+        assert_eq!(config.reachable(), [("query", "0.0.0.0:8001".parse().unwrap())]);
+        assert!(config.needs_keys());
+        assert!(!Options { insecure: Some(true), ..open }.resolve().unwrap().needs_keys());
+        assert!(!Options::default().resolve().unwrap().needs_keys());
+        assert!(Options { require_keys: Some(true), ..Options::default() }.resolve().unwrap().needs_keys());
     }
 
     #[test]
@@ -558,6 +632,10 @@ mod tests {
         let off = Some(ListenAddr::Off);
         let options = Options { ingest_addr: off, query_addr: off, ui_addr: off, ..Options::default() };
         assert!(matches!(options.resolve(), Err(ConfigError::NothingToServe)));
+        let options = Options { tls_cert: Some("c.pem".into()), ..Options::default() };
+        assert!(matches!(options.resolve(), Err(ConfigError::HalfTls)));
+        let options = Options { require_keys: Some(true), insecure: Some(true), ..Options::default() };
+        assert!(matches!(options.resolve(), Err(ConfigError::KeysAndInsecure)));
         let options = Options { segment_bytes: Some(10), ..Options::default() };
         assert!(matches!(options.resolve(), Err(ConfigError::SegmentBytes(10))));
         let options = Options { max_disk: Some(Limit::At(Bytes(255 << 20))), ..Options::default() };

@@ -10,6 +10,8 @@ use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use serde_json::json;
 
+use crate::access;
+
 /// What the ingest listener serves.
 pub fn ingest_document() -> Document {
     let about = "Where agents send their runs. Everything here is synced to the log before it is acknowledged; what the privacy \
@@ -27,6 +29,7 @@ pub fn query_document() -> Document {
     let mut document = Document::new("AgentTracer: query", about);
     agenttracer_query::describe(&mut document);
     agenttracer_erasure::describe(&mut document);
+    access::routes::describe(&mut document);
     with_ours(document)
 }
 
@@ -63,9 +66,21 @@ fn with_ours(mut document: Document) -> Document {
         .tag("Operation")
         .answer(200, Answer::text("A page that loads nothing from elsewhere.", "text/html", "<!doctype html>"));
     document.add("/docs", about_page);
+    document.everywhere(401, || {
+        Answer::problem(
+            401,
+            "This server asks for a key, and there was none, or none that is valid.",
+            "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+        )
+    });
+    document
+        .everywhere(414, || Answer::problem(414, "The query string is too long.", "the query string is over 16 KiB"));
+    document.everywhere(429, || {
+        Answer::problem(429, "The key makes more requests than it may.", "this key makes more requests than it may")
+    });
     document.everywhere(403, || {
-        let about =
-            "On a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write.";
+        let about = "The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on \
+                     a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write.";
         Answer::problem(403, about, "this listener answers only to localhost and loopback addresses as Host")
     });
     document.everywhere(500, || Answer::problem(500, "The server made a mistake.", "the server made a mistake"));

@@ -15,14 +15,18 @@ use agenttracer_model::Problem;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer};
 
+use crate::access::{Caller, Endpoints, Guard, Refused};
 use crate::config::Origin;
+
+/// The longest query string: every filter with every value of its list is shorter.
+const MAX_QUERY_BYTES: usize = 16 << 10;
 
 /// The response headers that a page of another origin may read.
 const EXPOSED: [header::HeaderName; 5] = [
@@ -35,7 +39,14 @@ const EXPOSED: [header::HeaderName; 5] = [
 
 /// The routes of one listener, and who may call them.
 #[derive(Clone)]
-pub(crate) struct Edge(Arc<Inner>);
+pub(crate) struct Edge {
+    inner: Arc<Inner>,
+    over_tls: bool,
+}
+
+/// Stands in the extensions of a request that came over TLS.
+#[derive(Clone, Copy)]
+pub(crate) struct OverTls;
 
 struct Inner {
     listener: &'static str,
@@ -45,11 +56,25 @@ struct Inner {
     /// Nobody shows a key and only programs of this machine reach the listener: then a page that a browser of this
     /// machine happens to show must not be able to use it.
     loopback: bool,
+    access: Option<Access>,
+}
+
+/// Who may ask what of a listener.
+pub(crate) struct Access {
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) endpoints: Endpoints,
 }
 
 impl Edge {
     /// Puts the edge around `routes`, which are served on an address that is `loopback` or not.
-    pub(crate) fn new(listener: &'static str, routes: Router, origins: &[Origin], loopback: bool) -> Self {
+    pub(crate) fn new(
+        listener: &'static str,
+        routes: Router,
+        origins: &[Origin],
+        loopback: bool,
+        access: Option<Access>,
+    ) -> Self {
+        let keyless = access.as_ref().is_none_or(|access| !access.guard.required);
         let origins: Vec<_> = origins.iter().map(|origin| origin.header_value().clone()).collect();
         let cors = CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins.clone()))
@@ -59,17 +84,39 @@ impl Edge {
             .expose_headers(EXPOSED)
             .max_age(Duration::from_secs(600));
         let routes_for_pages = cors.layer(routes.clone());
-        Self(Arc::new(Inner { listener, routes, routes_for_pages, origins, loopback }))
+        Self {
+            over_tls: false,
+            inner: Arc::new(Inner {
+                listener,
+                routes,
+                routes_for_pages,
+                origins,
+                loopback: loopback && keyless,
+                access,
+            }),
+        }
     }
 
-    async fn answer(self, request: Request<Body>) -> Response {
-        let Inner { listener, routes, routes_for_pages, .. } = &*self.0;
+    /// The same, for connections over TLS.
+    pub(crate) fn over_tls(self) -> Self {
+        Self { over_tls: true, ..self }
+    }
+
+    async fn answer(self, mut request: Request<Body>) -> Response {
+        let Inner { listener, routes, routes_for_pages, .. } = &*self.inner;
+        if self.over_tls {
+            request.extensions_mut().insert(OverTls);
+        }
         let started = tracing::enabled!(tracing::Level::DEBUG).then(Instant::now);
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let from_page = request.headers().contains_key(header::ORIGIN);
-        let mut response = match self.0.refusal(&request) {
-            Some(why) => problem(StatusCode::FORBIDDEN, why, &uri),
-            None => {
+        let admitted = match self.inner.refusal(&request) {
+            Some((status, why)) => Err(problem(status, why, &uri)),
+            None => self.inner.admit(&request).map_err(|refused| refusal_of(refused, &uri)),
+        };
+        let mut response = match admitted {
+            Err(response) => response,
+            Ok(caller) => {
                 let answer = async {
                     // Both are always ready, and neither can fail.
                     match from_page {
@@ -78,7 +125,7 @@ impl Edge {
                     }
                 };
                 match AssertUnwindSafe(answer).catch_unwind().await {
-                    Ok(Ok(response)) => response,
+                    Ok(Ok(response)) => self.inner.until_the_key_ends(response, caller),
                     Ok(Err(never)) => match never {},
                     // The panic hook has said where; what a panic says can hold what a client sent.
                     Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the server made a mistake", &uri),
@@ -98,6 +145,29 @@ impl Edge {
     }
 }
 
+/// A response of what a request did not show.
+fn refusal_of(refused: Refused, uri: &Uri) -> Response {
+    match refused {
+        Refused::Unknown => {
+            let why = "a valid API key is needed: Authorization: Bearer, or X-Api-Key";
+            let mut response = problem(StatusCode::UNAUTHORIZED, why, uri);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
+        Refused::Scope(scope) => problem(StatusCode::FORBIDDEN, &format!("this key has not the scope {scope}"), uri),
+        Refused::Csrf => problem(
+            StatusCode::FORBIDDEN,
+            "a write with the cookie needs the header X-CSRF-Token and our own origin",
+            uri,
+        ),
+        Refused::TooMany => {
+            let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "this key makes more requests than it may", uri);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
+    }
+}
+
 impl hyper::service::Service<Request<Incoming>> for Edge {
     type Response = Response;
     type Error = Infallible;
@@ -112,7 +182,33 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
 impl Inner {
     /// Why nobody may ask this: a name that was bound to this machine by somebody else's DNS, or a write by a page of an
     /// origin that is not ours.
-    fn refusal(&self, request: &Request<Body>) -> Option<&'static str> {
+    fn refusal(&self, request: &Request<Body>) -> Option<(StatusCode, &'static str)> {
+        if request.uri().query().is_some_and(|query| query.len() > MAX_QUERY_BYTES) {
+            return Some((StatusCode::URI_TOO_LONG, "the query string is over 16 KiB"));
+        }
+        self.foreign(request).map(|why| (StatusCode::FORBIDDEN, why))
+    }
+
+    fn admit(&self, request: &Request<Body>) -> Result<Option<Caller>, Refused> {
+        match &self.access {
+            Some(access) => access.guard.admit(&access.endpoints, request),
+            None => Ok(None),
+        }
+    }
+
+    /// A stream lasts as long as the key that it was asked with; every other answer ends by itself.
+    fn until_the_key_ends(&self, response: Response, caller: Option<Caller>) -> Response {
+        let is_stream = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+        match (&self.access, caller) {
+            (Some(access), Some(caller)) if is_stream => {
+                let ended = Arc::clone(&access.guard).ended(caller);
+                response.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(ended))))
+            }
+            _ => response,
+        }
+    }
+
+    fn foreign(&self, request: &Request<Body>) -> Option<&'static str> {
         if !self.loopback {
             return None;
         }
@@ -151,7 +247,7 @@ fn is_own_page(origin: &HeaderValue, headers: &HeaderMap) -> bool {
 
 /// The path as the access log may hold it: words that the API has stay, everything else is somebody's data.
 fn route_of(path: &str) -> String {
-    const WORDS: [&str; 15] = [
+    const WORDS: [&str; 17] = [
         "v1",
         "runs",
         "batch",
@@ -167,6 +263,9 @@ fn route_of(path: &str) -> String {
         "metrics",
         "docs",
         "openapi.json",
+        "keys",
+        "rotate",
+        "session",
     ];
     let words = path.split('/').map(|word| if word.is_empty() || WORDS.contains(&word) { word } else { "*" });
     words.collect::<Vec<_>>().join("/")
@@ -200,7 +299,7 @@ mod tests {
             .route("/v1/runs", post(async || "stored").get(async || "listed"))
             .route("/panic", get(async || -> &'static str { panic!("private") }))
             .route("/health", get(async || "healthy"));
-        Edge::new("test", routes, &["http://localhost:3000".parse().unwrap()], loopback)
+        Edge::new("test", routes, &["http://localhost:3000".parse().unwrap()], loopback, None)
     }
 
     async fn ask(edge: &Edge, method: Method, uri: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, String) {

@@ -1,6 +1,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::access::KeyError;
+use crate::tls::TlsError;
 use agenttracer_index::IndexError;
 use agenttracer_storage::{AppendError, OpenError};
 
@@ -23,6 +25,28 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Others can reach a listener, and there is no key.
+    #[error(
+        "{listener}_addr {address} can be reached by others, and there is no API key that is valid.\n\
+         Make one, and give it to your clients as `Authorization: Bearer KEY`:\n\
+         \n    agenttracer keys create --data-dir {} --name first --scope ingest --scope query\n\n\
+         Or listen on 127.0.0.1, or, where something in front lets nobody else in, start with --insecure.",
+        data_dir.display()
+    )]
+    NoKeys {
+        /// `ingest`, `query` or `ui`.
+        listener: &'static str,
+        /// The address that others can reach.
+        address: SocketAddr,
+        /// Where the keys would stand.
+        data_dir: PathBuf,
+    },
+    /// The keys cannot be read.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// There is no TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Two parts of the program count under one name: a mistake of ours.
     #[error("registering the metrics: {0}")]
     Metrics(#[from] prometheus::Error),

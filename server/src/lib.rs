@@ -3,6 +3,7 @@
 //! This crate joins ingest, log, index and query to one server. It does not know what a command line looks like.
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod addresses;
 pub mod config;
 mod documentation;
@@ -16,6 +17,7 @@ mod node;
 mod server;
 mod shutdown;
 mod stored_runs;
+mod tls;
 mod ui;
 
 pub use addresses::Addresses;
@@ -25,3 +27,4 @@ pub use error::{StartError, StopError};
 pub use node::{Node, NodeCloseError};
 pub use server::Server;
 pub use shutdown::signals;
+pub use tls::{TlsError, TlsFiles};

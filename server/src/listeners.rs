@@ -1,4 +1,5 @@
-//! Accepting connections: HTTP/1.1 with keep-alive, bounded in number and in the time a request's head may take.
+//! Accepting connections: HTTP/1.1 with keep-alive, and HTTP/2 over TLS; bounded in number, and in the size and the time
+//! that a request's head may take.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,18 +7,30 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::rt::{Read, Write};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::edge::Edge;
 use crate::shutdown::Switch;
+use crate::tls::Tls;
 
 /// How long a connection may be idle between requests, or take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest head of a request: method, path, query string and all headers. A longer one is answered with 431.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+/// Requests that one HTTP/2 connection has at a time.
+const MAX_STREAMS: u32 = 100;
+/// How often an HTTP/2 connection is asked whether it is still there, and how long it may take to say so.
+const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// The answer to a connection past the bound. Nothing of a request was read, so it is safe to send it again.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
@@ -32,8 +45,21 @@ impl ConnectionLimit {
     /// What the process may open, less what the log, the index and the runtime need.
     pub(crate) fn of_process() -> Self {
         const RESERVED: usize = 512;
+        raise_open_files();
         let files = std::fs::read_to_string("/proc/self/limits").ok().and_then(|limits| max_open_files(&limits));
         Self(Arc::new(Semaphore::new(files.unwrap_or(1024).saturating_sub(RESERVED).clamp(64, 16_384))))
+    }
+}
+
+/// Every connection is an open file, and the soft limit is often far below what the system lets a process have.
+fn raise_open_files() {
+    const WANTED: u64 = 65_536;
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(WANTED).min(WANTED);
+    if limit.current.is_some_and(|current| current < wanted)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit })
+    {
+        tracing::warn!(%error, "the limit of open files could not be raised");
     }
 }
 
@@ -60,7 +86,7 @@ pub(crate) fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
 
 /// Accepts until the switch is turned, then lets every connection finish the request it is in, and returns when all
 /// are gone. Dropping the future ends them at once.
-pub(crate) async fn serve(listener: TcpListener, edge: Edge, limit: ConnectionLimit, switch: Switch) {
+pub(crate) async fn serve(listener: TcpListener, edge: Edge, limit: ConnectionLimit, tls: Option<Tls>, switch: Switch) {
     let mut connections = JoinSet::new();
     let mut stopped = pin!(switch.turned());
     loop {
@@ -81,10 +107,10 @@ pub(crate) async fn serve(listener: TcpListener, edge: Edge, limit: ConnectionLi
         };
         match limit.0.clone().try_acquire_owned() {
             Ok(permit) => {
-                let edge = edge.clone();
+                let (edge, tls) = (edge.clone(), tls.clone());
                 let stopped = switch.turned();
                 connections.spawn(async move {
-                    connection(stream, edge, stopped).await;
+                    connection(stream, edge, tls, stopped).await;
                     drop(permit);
                 });
             }
@@ -97,31 +123,69 @@ pub(crate) async fn serve(listener: TcpListener, edge: Edge, limit: ConnectionLi
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(stream: TcpStream, edge: Edge, stopped: impl Future<Output = ()>) {
+async fn connection(stream: TcpStream, edge: Edge, tls: Option<Tls>, stopped: impl Future<Output = ()>) {
     // An answer is one small write; waiting for more of it would cost the client 40 ms.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), edge));
+    let Some(tls) = tls else { return http1(TokioIo::new(stream), edge, stopped).await };
     let mut stopped = pin!(stopped);
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            ended = &mut connection => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
+    let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+    let stream = tokio::select! {
+        done = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake) => match done {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => return tracing::debug!("a TLS handshake took too long"),
+        },
+        () = &mut stopped => return,
+    };
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (stream, edge) = (TokioIo::new(stream), edge.over_tls());
+    match is_http2 {
+        true => http2(stream, edge, stopped).await,
+        false => http1(stream, edge, stopped).await,
+    }
+}
+
+/// Serves a connection to its end; when `stopped`, to the end of the requests that it is in.
+macro_rules! drive {
+    ($connection:expr, $stopped:expr) => {
+        let mut connection = pin!($connection);
+        let mut stopped = pin!($stopped);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                ended = &mut connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                    return;
                 }
-                return;
-            }
-            () = &mut stopped, if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
+                () = &mut stopped, if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
         }
-    }
+    };
+}
+
+async fn http1(stream: impl Read + Write + Unpin, edge: Edge, stopped: impl Future<Output = ()>) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
+    drive!(builder.serve_connection(stream, edge), stopped);
+}
+
+async fn http2(stream: impl Read + Write + Unpin, edge: Edge, stopped: impl Future<Output = ()>) {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES as u32)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_EVERY);
+    drive!(builder.serve_connection(stream, edge), stopped);
 }
 
 async fn turn_away(mut stream: TcpStream) {
@@ -188,7 +252,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let switch = Switch::new();
         let limit = ConnectionLimit(Arc::new(Semaphore::new(1)));
-        let serving = tokio::spawn(serve(listener, Edge::new("test", routes, &[], true), limit, switch.clone()));
+        let serving =
+            tokio::spawn(serve(listener, Edge::new("test", routes, &[], true, None), limit, None, switch.clone()));
 
         let slow = tokio::spawn(exchange(address, "GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n"));
         has_entered.recv().await.unwrap();

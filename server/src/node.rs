@@ -83,14 +83,20 @@ impl Node {
     /// # Errors
     /// Only of a mistake of ours: when two metrics have one name.
     pub fn ingest_routes(&self, config: &Config) -> Result<Router, StartError> {
-        Ok(agenttracer_ingest::routes(self.ingest_state(config, &Registry::new())?))
+        Ok(agenttracer_ingest::routes(self.ingest_state(config, None, &Registry::new())?))
     }
 
     /// What the write side stands on; its metrics go into `registry`.
-    pub(crate) fn ingest_state(&self, config: &Config, registry: &Registry) -> Result<IngestState, StartError> {
+    pub(crate) fn ingest_state(
+        &self,
+        config: &Config,
+        warning: Option<&'static str>,
+        registry: &Registry,
+    ) -> Result<IngestState, StartError> {
         let runs = Arc::new(IndexedRuns { log: self.log(), index: self.index.clone() });
         let options = agenttracer_ingest::Options {
             message_words: config.message_words,
+            warning,
             ..agenttracer_ingest::Options::default()
         };
         Ok(IngestState::new(self.log(), runs, self.clock.clone(), registry, options)?)

@@ -14,16 +14,18 @@ use tokio::time::timeout;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
+use crate::access::{Endpoints, Guard, KeyFile};
 use crate::addresses::{AddressFile, Addresses};
 use crate::config::{Config, ListenAddr};
-use crate::edge::Edge;
+use crate::edge::{Access, Edge};
 use crate::erasures::Erasures;
 use crate::listeners::{self, ConnectionLimit};
 use crate::maintenance::{self, Background, Maintenance};
 use crate::node::{Node, Reporter};
 use crate::shutdown::{DRAIN, Switch};
+use crate::tls::Tls;
 use crate::ui::{self, Files};
-use crate::{StartError, StopError, documentation, edge, metrics};
+use crate::{StartError, StopError, access, documentation, edge, metrics};
 
 /// How long the last commit of the index may take. It is derived data: the next start reads from the log what is
 /// missing.
@@ -52,7 +54,9 @@ impl Server {
     /// # Errors
     /// See [`StartError`]: the directory is in use or damaged, or an address is taken.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        // Before the directory is opened, which can take long: an address that is taken is better known at once.
+        // Before the directory is opened, which can take long: what is wrong with the configuration is better known at once.
+        let guard = guard(&config)?;
+        let tls = config.tls.as_ref().map(Tls::open).transpose()?;
         let ingest = reserve("ingest", config.ingest_addr)?;
         let query = reserve("query", config.query_addr)?;
         let ui = reserve("ui", config.ui_addr)?;
@@ -70,11 +74,14 @@ impl Server {
         let limit = ConnectionLimit::of_process();
         let switch = Switch::new();
         let mut serving = JoinSet::new();
+        let (ingest_document, query_document) = (documentation::ingest_document(), documentation::query_document());
         let mut serve = |reserved: Reserved, routes: Router| -> Result<(), StartError> {
             let Some((listener, socket, address)) = reserved else { return Ok(()) };
-            let edge = Edge::new(listener, routes, &config.cors_origins, address.ip().is_loopback());
+            let document = if listener == "ingest" { &ingest_document } else { &query_document };
+            let access = Access { guard: guard.clone(), endpoints: Endpoints::of(document) };
+            let edge = Edge::new(listener, routes, &config.cors_origins, address.ip().is_loopback(), Some(access));
             let socket = listeners::listen(socket).map_err(|source| StartError::Bind { listener, address, source })?;
-            serving.spawn(listeners::serve(socket, edge, limit.clone(), switch.clone()));
+            serving.spawn(listeners::serve(socket, edge, limit.clone(), tls.clone(), switch.clone()));
             Ok(())
         };
         let cached = Arc::new(OnceLock::new());
@@ -97,12 +104,17 @@ impl Server {
         let ingest_routes = ingest_routes.method_not_allowed_fallback(edge::method_not_allowed);
         let query_routes = agenttracer_query::routes(questions.clone()).merge(erasures);
         let query_routes = query_routes.method_not_allowed_fallback(edge::method_not_allowed);
-        let query_routes = query_routes.merge(documentation::routes(&documentation::query_document()));
+        let query_routes = query_routes.merge(documentation::routes(&query_document));
+        let query_routes = query_routes.merge(access::routes::routes(guard.clone()));
         let query_routes = ui::beside(query_routes.layer(compression()), Files::built_in());
-        let ingest_routes = ingest_routes.merge(documentation::routes(&documentation::ingest_document()));
+        let ingest_routes = ingest_routes.merge(documentation::routes(&ingest_document));
         serve(ingest, ingest_routes)?;
         serve(query, query_routes.clone())?;
         serve(ui, query_routes)?;
+        serving.spawn(access::watch(guard.clone(), switch.turned()));
+        if let (Some(tls), Some(files)) = (tls, config.tls.clone()) {
+            serving.spawn(tls.watch(files, switch.turned()));
+        }
         serving.spawn(give_up_silent_runs(writes, config.lease, switch.turned()));
         address_file.publish(&addresses)?;
         let background = Background::start(maintenance)
@@ -164,6 +176,39 @@ fn erasures(node: &Node, config: &Config, cached: Arc<OnceLock<QueryState>>) -> 
     Erasures::new(log, index, clock, disk, &config.data_dir, Box::new(forget))
 }
 
+/// Who may ask. Refuses a server that others could reach and nobody would have to show a key to.
+fn guard(config: &Config) -> Result<Arc<Guard>, StartError> {
+    let file = KeyFile::of(&config.data_dir);
+    let keys = file.load()?;
+    let required = config.needs_keys();
+    let reachable = config.reachable();
+    if required && !keys.any_valid(access::now()) {
+        let any = [("ingest", config.ingest_addr), ("query", config.query_addr), ("ui", config.ui_addr)];
+        let first = reachable.first().copied().or_else(|| {
+            any.into_iter().find_map(|(name, address)| match address {
+                ListenAddr::At(address) => Some((name, address)),
+                ListenAddr::Off => None,
+            })
+        });
+        if let Some((listener, address)) = first {
+            return Err(StartError::NoKeys { listener, address, data_dir: config.data_dir.clone() });
+        }
+    }
+    match (required, reachable.first()) {
+        (false, Some((listener, address))) => tracing::warn!(
+            listener, %address, "anybody who reaches this address can read and write everything: insecure is set"
+        ),
+        (true, Some((listener, address))) if config.tls.is_none() => tracing::warn!(
+            listener, %address, "keys travel in clear over this address: set tls_cert and tls_key, or put TLS in front of it"
+        ),
+        _ => {}
+    }
+    Ok(Guard::new(file, keys, required))
+}
+
+/// What `/health` warns of.
+const INSECURE: &str = "anybody who reaches this server can read and write everything: it was started with --insecure";
+
 /// Looks for live runs whose lease has ended, until `stopped`: each is found at most a second, or a tenth of its lease,
 /// after that.
 async fn give_up_silent_runs(writes: IngestState, lease: Duration, stopped: impl Future<Output = ()>) {
@@ -199,8 +244,10 @@ fn states(
 ) -> Result<(IngestState, QueryState), StartError> {
     let registry = Registry::new();
     metrics::register(&registry, node.log(), node.index.clone(), done)?;
-    let ingest = node.ingest_state(config, &registry)?;
-    let options = QueryOptions { ingest_port: takes_runs_at.map(|address| address.port()), ..QueryOptions::default() };
+    let warning = (!config.needs_keys() && !config.reachable().is_empty()).then_some(INSECURE);
+    let ingest = node.ingest_state(config, warning, &registry)?;
+    let ingest_port = takes_runs_at.map(|address| address.port());
+    let options = QueryOptions { ingest_port, warning, ..QueryOptions::default() };
     let query = QueryState::new(node.index.clone(), node.log(), &registry, &options)?;
     Ok((ingest, query))
 }

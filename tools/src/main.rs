@@ -15,7 +15,7 @@ mod report;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    backup, compact, compare, export, import, inspect, rebuild, repair, replay, restore, serve, verify,
+    backup, compact, compare, export, import, inspect, keys, rebuild, repair, replay, restore, serve, verify,
 };
 use crate::exit::Exit;
 
@@ -39,6 +39,9 @@ enum Command {
     /// Show what the log holds: segments, counts, ranges.
     #[command(after_help = exit::HELP)]
     Inspect(inspect::Inspect),
+    /// Make, list, rotate and end API keys, while the server serves or not.
+    #[command(after_help = exit::HELP)]
+    Keys(keys::Keys),
     /// Check every byte of the log, and the index against it.
     #[command(after_help = exit::HELP)]
     Verify(verify::Verify),
@@ -84,6 +87,7 @@ fn main() -> std::process::ExitCode {
     let outcome = match cli.command {
         Command::Serve(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Keys(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Compact(command) => command.run(),
         Command::Rebuild(command) => command.run(),

@@ -43,6 +43,12 @@ pub(crate) fn error(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "{mark} {text}");
 }
 
+/// Writes a line to stderr, beside what a script reads from stdout.
+pub(crate) fn note(text: &str) {
+    // As above.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Writes a warning to stderr.
 pub(crate) fn warning(text: &str) {
     // As above.

@@ -1,9 +1,11 @@
-use utoipa::openapi::path::{PathItem, Paths};
+use utoipa::openapi::path::{HttpMethod, PathItem, Paths};
 use utoipa::openapi::schema::{Components, Object, Schema};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr};
 
 use super::answer::Schemas;
 use super::{Answer, Endpoint};
+use crate::taxonomy::Scope;
 
 /// The description of one listener.
 #[derive(Clone)]
@@ -11,6 +13,7 @@ pub struct Document {
     info: Info,
     paths: Paths,
     schemas: Schemas,
+    scopes: Vec<(&'static str, String, Option<Scope>)>,
 }
 
 impl Document {
@@ -22,7 +25,7 @@ impl Document {
             .description(Some(about))
             .version(env!("CARGO_PKG_VERSION"))
             .license(Some(license));
-        Self { info: info.build(), paths: Paths::new(), schemas: Schemas::new() }
+        Self { info: info.build(), paths: Paths::new(), schemas: Schemas::new(), scopes: Vec::new() }
     }
 
     /// Adds an endpoint at this path.
@@ -30,7 +33,9 @@ impl Document {
     /// # Panics
     /// When two schemas have one name and are not the same, or the path has such an endpoint already: our own mistakes.
     pub fn add(&mut self, path: &str, endpoint: Endpoint) {
+        let scope = endpoint.scope;
         let (method, operation, schemas) = endpoint.into_operation();
+        self.scopes.push((name_of(&method), path.to_owned(), scope));
         for (name, schema) in schemas {
             let known = self.schemas.entry(name).or_insert_with(|| schema.clone());
             assert!(*known == schema, "two schemas of {path} have one name: {}", to_text(&schema));
@@ -54,6 +59,11 @@ impl Document {
                 }
             }
         }
+    }
+
+    /// The method and path of each endpoint, with what a key must be allowed to do for it.
+    pub fn scopes(&self) -> &[(&'static str, String, Option<Scope>)] {
+        &self.scopes
     }
 
     /// The document.
@@ -87,8 +97,28 @@ impl Document {
                 break;
             }
         }
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A key, on a server that asks for one."));
+        let header = ApiKeyValue::with_description("X-Api-Key", "A key, for clients that send it so.");
+        let cookie = ApiKeyValue::with_description(
+            "agenttracer_session",
+            "The session of a page; a write needs X-CSRF-Token too.",
+        );
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        components.add_security_scheme("header", SecurityScheme::ApiKey(ApiKey::Header(header)));
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         document.components = Some(components);
         document
+    }
+}
+
+fn name_of(method: &HttpMethod) -> &'static str {
+    match method {
+        HttpMethod::Post => "POST",
+        HttpMethod::Delete => "DELETE",
+        // An endpoint is one of the three.
+        _ => "GET",
     }
 }
 

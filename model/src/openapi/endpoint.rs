@@ -5,11 +5,13 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema};
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, RefOr, Required};
 
 use super::Answer;
 use super::answer::Schemas;
 use super::values::reference;
+use crate::taxonomy::Scope;
 
 /// One method of one path: what it takes, and everything that it can answer.
 pub struct Endpoint {
@@ -21,6 +23,7 @@ pub struct Endpoint {
     parameters: Vec<Parameter>,
     body: Option<RequestBodyBuilder>,
     answers: BTreeMap<u16, Answer>,
+    pub(crate) scope: Option<Scope>,
     pub(crate) schemas: Schemas,
 }
 
@@ -50,6 +53,7 @@ impl Endpoint {
             parameters: Vec::new(),
             body: None,
             answers: BTreeMap::new(),
+            scope: None,
             schemas: Schemas::new(),
         }
     }
@@ -65,6 +69,13 @@ impl Endpoint {
     #[must_use]
     pub fn tag(mut self, tag: &'static str) -> Self {
         self.tag = tag;
+        self
+    }
+
+    /// What a key must be allowed to do for this; without a scope nobody needs a key.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
         self
     }
 
@@ -172,13 +183,19 @@ impl Endpoint {
 
     /// The operation, and the schemas that it refers to.
     pub(crate) fn into_operation(self) -> (HttpMethod, OperationBuilder, Schemas) {
-        let Self { method, id, summary, about, tag, parameters, body, answers, mut schemas } = self;
+        let Self { method, id, summary, about, tag, parameters, body, answers, scope, mut schemas } = self;
         let mut operation = OperationBuilder::new()
             .operation_id(Some(id))
             .summary(Some(summary))
             .description((!about.is_empty()).then_some(about))
             .tag(tag)
             .request_body(body.map(RequestBodyBuilder::build));
+        if let Some(scope) = scope {
+            operation = operation
+                .security(SecurityRequirement::new("bearer", [scope.as_str()]))
+                .security(SecurityRequirement::new("header", [scope.as_str()]))
+                .security(SecurityRequirement::new("cookie", [scope.as_str()]));
+        }
         for parameter in parameters {
             operation = operation.parameter(parameter);
         }

@@ -6,6 +6,7 @@ pub(crate) mod compare;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod inspect;
+pub(crate) mod keys;
 pub(crate) mod rebuild;
 pub(crate) mod repair;
 pub(crate) mod replay;

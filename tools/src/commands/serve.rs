@@ -59,6 +59,18 @@ pub(crate) struct Serve {
     /// How much log and index may take, as 50GiB: the oldest runs go first [default: off, no limit]
     #[arg(long, env = "AGENTTRACER_MAX_DISK", value_name = "SIZE|off")]
     max_disk: Option<Limit<Bytes>>,
+    /// Whether every request must show an API key, also on loopback [default: only when a listener is not on loopback]
+    #[arg(long, env = "AGENTTRACER_REQUIRE_KEYS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    require_keys: Option<bool>,
+    /// Let others reach a listener without a key; only where something in front lets nobody else in [default: false]
+    #[arg(long, env = "AGENTTRACER_INSECURE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    insecure: Option<bool>,
+    /// The certificate chain of all listeners, in PEM; then they speak TLS alone. Read again when it changes
+    #[arg(long, env = "AGENTTRACER_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The key of that certificate, in PEM
+    #[arg(long, env = "AGENTTRACER_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// Refuse failure messages that mention password, api_key, token or secret, or only remove the shapes of secrets
     /// [default: strict]
     #[arg(
@@ -77,6 +89,7 @@ impl Serve {
             None => Options::default(),
         };
         let config = self.options().or(file).resolve()?;
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
         logging::start(config.log_format);
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -101,7 +114,7 @@ impl Serve {
             };
             for (listener, address) in server.addresses().iter() {
                 // A server whose output nobody reads serves all the same.
-                let _ = output::line(&format!("{listener:<7}http://{address}"));
+                let _ = output::line(&format!("{listener:<7}{scheme}://{address}"));
             }
             let name = signal.await;
             tracing::info!("{name}: stopping");
@@ -130,6 +143,10 @@ impl Serve {
             compact_rate: self.compact_rate,
             retain: self.retain,
             max_disk: self.max_disk,
+            require_keys: self.require_keys,
+            insecure: self.insecure,
+            tls_cert: self.tls_cert,
+            tls_key: self.tls_key,
             privacy: PrivacyOptions { message_words: self.privacy_message_words },
         }
     }

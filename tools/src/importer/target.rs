@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use agenttracer_model::FoldedRun;
 use agenttracer_server::{Config, Node};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, header};
+use axum::http::{HeaderMap, HeaderValue, Request, header};
 use bytes::Bytes;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -18,6 +18,8 @@ use crate::data_dir::DataDir;
 use crate::exporter::{Line, MADE_BY_SERVER, read_batches};
 
 const PATH: &str = "/v1/runs/batch";
+/// Where the key of a server that asks for one stands: never on a command line, which others can see.
+const API_KEY: &str = "AGENTTRACER_API_KEY";
 const NDJSON: &str = "application/x-ndjson";
 /// How long a server may take for one batch.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -48,7 +50,14 @@ impl Target {
         if !base.starts_with("http://") {
             bail!("{base} is no address of a server: write it as http://127.0.0.1:8000");
         }
-        let client = reqwest::Client::builder().timeout(TIMEOUT).build().context("starting the HTTP client")?;
+        let mut client = reqwest::Client::builder().timeout(TIMEOUT);
+        if let Ok(key) = std::env::var(API_KEY) {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", key.trim()))
+                .map_err(|_| anyhow!("{API_KEY} holds what no key holds"))?;
+            value.set_sensitive(true);
+            client = client.default_headers(HeaderMap::from_iter([(header::AUTHORIZATION, value)]));
+        }
+        let client = client.build().context("starting the HTTP client")?;
         Ok(Self::Server { client, url: format!("{}{PATH}", base.trim_end_matches('/')) })
     }
 
