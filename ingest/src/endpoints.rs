@@ -125,11 +125,7 @@ pub(crate) static TABLE: &[Row] = &[
         about: || {
             Endpoint::get("get_metrics", "Metrics of the whole server, for Prometheus")
                 .tag("Operation")
-                .header(
-                    "Accept",
-                    schema::any_text().examples(["application/json"]),
-                    "With `application/json` some numbers as JSON.",
-                )
+                .about("With `Accept: application/json` some numbers of the write side, as JSON.")
                 .answer(
                     200,
                     Answer::text(
