@@ -67,7 +67,7 @@ export function RangePicker() {
   return (
     <Popover
       label="Time range"
-      buttonLabel={`Time range: ${describe(range)}, ${range.zone}`}
+      buttonLabel={`Time range: ${describe(range)} ${zoneLabel(new Date(), range.zone)}`}
       buttonClassName={buttonClass()}
       align="end"
       className="w-72"
