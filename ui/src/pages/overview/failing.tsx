@@ -152,7 +152,7 @@ export function TopCodes({ search }: { search: FilterSearch }) {
         <Empty title="No failures" />
       ) : (
         <div className="px-2">
-          <Table label="Failure codes" columns={columns} rows={rows} rowKey={({ type, code }) => `${type}/${code}`} />
+          <Table label="Failures by code" columns={columns} rows={rows} rowKey={({ type, code }) => `${type}/${code}`} />
         </div>
       )}
     </Section>
