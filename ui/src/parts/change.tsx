@@ -16,9 +16,9 @@ export function ChangeText({
   /** What is said where there is nothing to compare with. */
   missing?: string;
 }) {
-  if (change === undefined) return missing === undefined ? null : <span className="text-12 font-normal text-ink-3">{missing}</span>;
+  if (change === undefined) return missing === undefined ? null : <span className="text-12 font-normal text-ink-2">{missing}</span>;
   const { direction, text, notable } = change;
-  const tone = !notable || worse === 'neither' ? 'text-ink-3' : direction === worse ? 'text-failure' : 'text-success';
+  const tone = !notable || worse === 'neither' ? 'text-ink-2' : direction === worse ? 'text-failure' : 'text-success';
   return (
     <span className={cx('inline-flex items-baseline gap-1 font-mono text-11 font-normal whitespace-nowrap', tone)} title="against the range before">
       <span aria-hidden="true" className="text-11">
