@@ -259,7 +259,7 @@ function columnsFor(width: number, rows: readonly Row[], scale: number, open: (l
   const step = (side: 'a' | 'b'): Column<Line> => ({
     id: side,
     title: side === 'a' ? 'Step in A' : 'Step in B',
-    width: 'minmax(180px, 1fr)',
+    width: 'minmax(150px, 1fr)',
     cell: (line) =>
       rowCell(
         line,
