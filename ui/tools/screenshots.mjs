@@ -17,7 +17,8 @@ const week = `from=${new Date(NOW - 7 * 86_400_000).toISOString()}&to=${new Date
 /** The name of each picture, its page, and the theme in which docs/ shows it. */
 const PAGES = [
   ['overview', `/?${day}`, 'light'],
-  ['runs', `/runs?${day}`, undefined],
+  ['runs', `/runs?${day}`, 'light'],
+  ['runs', `/runs?${day}`, 'dark'],
   ['run', `/runs/${RUNS.failing}?step=997`, 'light'],
   ['run', `/runs/${RUNS.failing}?step=997`, 'dark'],
   ['compare-runs', `/compare?a=${COMPARED.a}&b=${COMPARED.b}&row=7`, 'dark'],
