@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn an_id_across_two_pieces_of_a_file_is_seen() {
-        let (disk, path, id) = (SimDisk::new(1), Path::new("/file"), Uuid::new_v4());
+        let (disk, path, id) = (SimDisk::new(1), Path::new("/data/file"), Uuid::new_v4());
+        disk.create_dir_all(Path::new("/data")).unwrap();
         for at in [0, PIECE_BYTES - 36, PIECE_BYTES - 20, PIECE_BYTES - 1, PIECE_BYTES, 2 * PIECE_BYTES - 9] {
             for form in [id.as_bytes().to_vec(), id.to_string().into_bytes()] {
                 let file = disk.create(path).unwrap();

@@ -486,7 +486,7 @@ fn open_parts(
     for damage in unread {
         projection.lock().add_damage(damage);
     }
-    fill_run_ids(projection.lock().run_ids(), searcher, opened.fields, ids)?;
+    fill_run_ids(projection.lock().run_ids(), searcher, opened.fields, ids).map_err(|error| store.error(&error))?;
     let indexer = Indexer::new(Arc::clone(&projection), store, Arc::clone(log), clock, opened, merges);
     Ok((projection, indexer))
 }
@@ -513,7 +513,7 @@ fn spawn(
 /// What was erased below the checkpoint, from the batches that the notes name, and which of these cannot be read. `Err`
 /// with the reason when the notes are in doubt.
 fn read_notes(log: &dyn Log, notes: &Notes) -> Result<Result<(Erased, Vec<Damage>), String>, IndexError> {
-    let notes = match notes.read().map_err(|error| IndexError::Document(error.to_string()))? {
+    let notes = match notes.read().map_err(|error| notes.error(&error))? {
         Ok(notes) => notes,
         Err(reason) => return Ok(Err(reason)),
     };
@@ -550,7 +550,7 @@ fn read_notes(log: &dyn Log, notes: &Notes) -> Result<Result<(Erased, Vec<Damage
 }
 
 /// Puts the ids of an opened index into the filter.
-fn fill_run_ids(run_ids: &Arc<RunIdFilter>, searcher: Searcher, fields: Fields, ids: u64) -> Result<(), IndexError> {
+fn fill_run_ids(run_ids: &Arc<RunIdFilter>, searcher: Searcher, fields: Fields, ids: u64) -> std::io::Result<()> {
     let run_ids = Arc::clone(run_ids);
     let fill = move || -> std::io::Result<()> {
         for segment in searcher.segment_readers() {
@@ -566,7 +566,7 @@ fn fill_run_ids(run_ids: &Arc<RunIdFilter>, searcher: Searcher, fields: Fields, 
         Ok(())
     };
     if ids <= FILL_AT_ONCE {
-        return fill().map_err(|error| IndexError::Document(error.to_string()));
+        return fill();
     }
     let fill = move || {
         if let Err(error) = fill() {
@@ -575,6 +575,6 @@ fn fill_run_ids(run_ids: &Arc<RunIdFilter>, searcher: Searcher, fields: Fields, 
     };
     match std::thread::Builder::new().name("index-run-ids".to_owned()).spawn(fill) {
         Ok(_) => Ok(()),
-        Err(error) => Err(IndexError::Stopped(format!("no thread can be started: {error}"))),
+        Err(error) => Err(std::io::Error::other(format!("no thread can be started: {error}"))),
     }
 }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use agenttracer_model::Position;
 use agenttracer_storage::disk::Disk;
 
+use crate::IndexError;
+
 /// The name of the file.
 pub(crate) const NOTES: &str = "erasures";
 
@@ -81,6 +83,11 @@ impl Notes {
     /// The commit that says so is done.
     pub(crate) fn committed(&mut self, noted: Noted) {
         self.noted = noted;
+    }
+
+    /// An error of the disk that names the directory.
+    pub(crate) fn error(&self, error: &io::Error) -> IndexError {
+        IndexError::Index { dir: self.dir.clone(), what: format!("{NOTES}: {error}") }
     }
 
     /// The notes that count; `Err` with the reason when they are not there.

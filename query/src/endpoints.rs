@@ -18,7 +18,8 @@ use crate::routes::{self, Asked};
 use crate::state::Shared;
 use crate::wire::{
     AgentsView, CompareView, DecisionsView, FacetsView, FailuresView, HealthView, HistogramBucket, LatencyView,
-    MissedView, Record, RunLatencyView, SeriesBucket, SignalsView, StatsView, SummaryView, TimelineView, VersionsView,
+    MissedView, Record, RunLatencyView, SeriesBucket, SignalsBucket, SignalsView, StatsView, SummaryView, TimelineView,
+    VersionsView,
 };
 
 /// One path, which is asked with `GET`.
@@ -207,7 +208,8 @@ pub(crate) static TABLE: &[Row] = &[
                         "RunHistogram",
                         "Buckets without a gap.",
                         example::histogram(),
-                    ),
+                    )
+                    .mentions::<HistogramBucket>(),
                 )
         },
     },
@@ -270,7 +272,8 @@ pub(crate) static TABLE: &[Row] = &[
                         "Timeseries",
                         "Buckets without a gap.",
                         example::timeseries(),
-                    ),
+                    )
+                    .mentions::<SeriesBucket>(),
                 )
         },
     },
@@ -367,7 +370,8 @@ pub(crate) static TABLE: &[Row] = &[
                             "codes": [{"signal_code": "full_match", "count": 10, "runs": 10, "count_true": 9, "count_false": 1,
                                        "runs_true": 9, "runs_false": 1, "attention": 1, "attention_value": false}],
                         }]}),
-                    ),
+                    )
+                    .mentions::<SignalsBucket>(),
                 )
         },
     },

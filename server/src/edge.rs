@@ -247,7 +247,7 @@ fn is_own_page(origin: &HeaderValue, headers: &HeaderMap) -> bool {
 
 /// The path as the access log may hold it: words that the API has stay, everything else is somebody's data.
 fn route_of(path: &str) -> String {
-    const WORDS: [&str; 17] = [
+    const WORDS: &[&str] = &[
         "v1",
         "runs",
         "batch",
@@ -263,6 +263,13 @@ fn route_of(path: &str) -> String {
         "metrics",
         "docs",
         "openapi.json",
+        "compare",
+        "facets",
+        "histogram",
+        "timeseries",
+        "agents",
+        "versions",
+        "tail",
         "keys",
         "rotate",
         "session",

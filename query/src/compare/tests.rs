@@ -161,27 +161,41 @@ fn a_population_differs_from_itself_in_at_most_one_of_twenty_comparisons() {
     assert!(flagged <= 50, "{flagged} of 1,000 comparisons of runs with themselves show a difference");
 }
 
+/// Of what is flagged one in twenty may be chance, so that no single seed tells: over many populations each change is found
+/// every time, and what did not change makes up no more of the flags than that, with room for the luck of so few.
 #[test]
 fn what_was_changed_is_what_is_found() {
-    let mut random = Random::new(7);
-    let base = runs(1500, USUAL, &mut random);
-    let found = |habits, random: &mut Random| flags(&compare(&base, &runs(1500, habits, random)));
-    let has = |flags: &[String], name: &str| flags.iter().any(|flag| flag == name);
-
-    let fails = found(Habits { fails: 20, ..USUAL }, &mut random);
-    assert!(has(&fails, "failure_rate ") && has(&fails, "failure tool/timeout"), "{fails:?}");
-    assert!(has(&fails, "signal schema_valid/full_match=false"), "{fails:?}");
-    assert!(!has(&fails, "duration_ms ") && !has(&fails, "selected tool_selection"), "{fails:?}");
-
-    let slow = found(Habits { takes_ms: 2600.0, ..USUAL }, &mut random);
-    assert!(has(&slow, "duration_ms ") && has(&slow, "step_latency_ms tool"), "{slow:?}");
-    assert!(!has(&slow, "failure_rate "), "{slow:?}");
-
-    let caches = found(Habits { caches: 50, ..USUAL }, &mut random);
-    assert_eq!(caches, ["selected tool_selection", "reason tool_selection"]);
-
-    let retries = found(Habits { retries: 20, ..USUAL }, &mut random);
-    assert_eq!(retries, ["retry_rate ", "retry_waste_ms "]);
+    const POPULATIONS: u64 = 25;
+    let changes: [(Habits, &[&str], &[&str]); 4] = [
+        (
+            Habits { fails: 24, ..USUAL },
+            &["failure_rate ", "failure tool/timeout", "signal schema_valid/full_match=false"],
+            &["failure ", "signal schema_valid/"],
+        ),
+        (
+            Habits { takes_ms: 2800.0, ..USUAL },
+            &["duration_ms ", "step_latency_ms tool"],
+            &["step_latency_ms ", "retry_waste_ms "],
+        ),
+        (Habits { caches: 50, ..USUAL }, &["selected tool_selection", "reason tool_selection"], &[]),
+        (Habits { retries: 20, ..USUAL }, &["retry_rate ", "retry_waste_ms "], &[]),
+    ];
+    let (mut flagged, mut by_chance) = (0, Vec::new());
+    for seed in 0..POPULATIONS {
+        let mut random = Random::new(seed);
+        let base = runs(1500, USUAL, &mut random);
+        for (habits, found, follows) in changes {
+            let flags = flags(&compare(&base, &runs(1500, habits, &mut random)));
+            for name in found {
+                assert!(flags.iter().any(|flag| flag == name), "seed {seed}: {name} is not among {flags:?}");
+            }
+            flagged += flags.len();
+            let expected =
+                |flag: &String| found.contains(&flag.as_str()) || follows.iter().any(|of| flag.starts_with(of));
+            by_chance.extend(flags.into_iter().filter(|flag| !expected(flag)));
+        }
+    }
+    assert!(by_chance.len() * 10 <= flagged, "{} of {flagged} flags are chance: {by_chance:?}", by_chance.len());
 }
 
 #[test]

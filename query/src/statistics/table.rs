@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_permutation_says_what_fisher_says() {
-        for (a, n, b, m) in [(9, 60, 1, 60), (0, 35, 4, 60), (3, 500, 0, 450), (3, 40, 3, 45), (5, 400_000, 0, 350_000)]
+        for (a, n, b, m) in [(8, 60, 1, 60), (0, 35, 4, 60), (3, 500, 0, 450), (3, 40, 3, 45), (5, 400_000, 0, 350_000)]
         {
             let (test, p) = Table::new([[a, b], [n - a, m - b]]).test();
             let exact =

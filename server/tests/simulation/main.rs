@@ -27,7 +27,7 @@ use story::{Diary, Story};
 use tally::Tally;
 
 /// The stories that every test run tells.
-const SEEDS: Range<u64> = 0..320;
+const SEEDS: Range<u64> = 0..480;
 /// After as many failures no further story is begun.
 const FAILURES_ENOUGH: usize = 1;
 /// The stories are dealt out to so many tests, which run side by side.
