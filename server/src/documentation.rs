@@ -75,6 +75,9 @@ fn with_ours(mut document: Document) -> Document {
     });
     document
         .everywhere(414, || Answer::problem(414, "The query string is too long.", "the query string is over 16 KiB"));
+    document.everywhere(431, || {
+        Answer::problem(431, "The head of the request is too long.", "the head of the request is over 64 KiB")
+    });
     document.everywhere(429, || {
         Answer::problem(429, "The key makes more requests than it may.", "this key makes more requests than it may")
     });

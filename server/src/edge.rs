@@ -24,6 +24,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer};
 
 use crate::access::{Caller, Endpoints, Guard, Refused};
 use crate::config::Origin;
+use crate::listeners::MAX_HEAD_BYTES;
 
 /// The longest query string: every filter with every value of its list is shorter.
 const MAX_QUERY_BYTES: usize = 16 << 10;
@@ -185,6 +186,11 @@ impl Inner {
     fn refusal(&self, request: &Request<Body>) -> Option<(StatusCode, &'static str)> {
         if request.uri().query().is_some_and(|query| query.len() > MAX_QUERY_BYTES) {
             return Some((StatusCode::URI_TOO_LONG, "the query string is over 16 KiB"));
+        }
+        // hyper refuses what its buffer does not hold, but reads that far in steps; here the bound is exact.
+        let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+        if headers.sum::<usize>() > MAX_HEAD_BYTES {
+            return Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of the request is over 64 KiB"));
         }
         self.foreign(request).map(|why| (StatusCode::FORBIDDEN, why))
     }

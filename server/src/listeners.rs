@@ -26,7 +26,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest head of a request: method, path, query string and all headers. A longer one is answered with 431.
-const MAX_HEAD_BYTES: usize = 64 << 10;
+pub(crate) const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Requests that one HTTP/2 connection has at a time.
 const MAX_STREAMS: u32 = 100;
 /// How often an HTTP/2 connection is asked whether it is still there, and how long it may take to say so.

@@ -8,26 +8,30 @@ pub(crate) struct Rates(Mutex<HashMap<String, Bucket>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    left: f64,
+    /// In billionths of a request, so that nothing is rounded.
+    left: u128,
     at: Instant,
 }
+
+const REQUEST: u128 = 1_000_000_000;
 
 impl Rates {
     /// Whether the key may make one more request now.
     pub(crate) fn take(&self, key_id: &str, per_second: u32, now: Instant) -> bool {
-        let rate = f64::from(per_second.max(1));
+        let rate = u128::from(per_second.max(1));
+        let most = 2 * rate * REQUEST;
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Only keys that were valid come here, so there are at most as many as there are keys.
         let bucket = match buckets.get_mut(key_id) {
             Some(bucket) => bucket,
-            None => buckets.entry(key_id.to_owned()).or_insert(Bucket { left: 2.0 * rate, at: now }),
+            None => buckets.entry(key_id.to_owned()).or_insert(Bucket { left: most, at: now }),
         };
-        let passed = now.saturating_duration_since(bucket.at).as_secs_f64();
-        bucket.left = (bucket.left + passed * rate).min(2.0 * rate);
+        let passed = now.saturating_duration_since(bucket.at);
+        bucket.left = (bucket.left + passed.as_nanos() * rate).min(most);
         bucket.at = now;
-        let may = bucket.left >= 1.0;
+        let may = bucket.left >= REQUEST;
         if may {
-            bucket.left -= 1.0;
+            bucket.left -= REQUEST;
         }
         may
     }

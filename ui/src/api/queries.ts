@@ -8,6 +8,7 @@ import { infiniteQueryOptions, keepPreviousData, QueryClient, queryOptions } fro
 import type { ApiFilter } from '../url/filter.ts';
 import type { Total } from '../format/number.ts';
 import { api, ApiError, data } from './client.ts';
+import type { paths } from './schema.d.ts';
 import type { RunSummary } from './types.ts';
 
 /** Answers are fresh for so long; going back to a page within it asks nothing. */
@@ -69,6 +70,15 @@ export interface ListQuery extends ApiFilter {
   live?: boolean;
 }
 
+/** What a path can be asked. */
+type Asked<P extends keyof paths> = paths[P] extends { get: { parameters: { query?: infer Q } } } ? NonNullable<Q> : never;
+
+/**
+ * A question as the API types it. An address can hold values that no closed list has, from a link of another version say;
+ * the server answers these with no rows, so they are asked as they stand.
+ */
+const asked = <P extends keyof paths>(_path: P, query: object): Asked<P> => query as Asked<P>;
+
 /** How many runs a page of the list has. */
 export const PAGE_SIZE = 100;
 
@@ -80,7 +90,7 @@ export function nextCursor(link: string | null): string | undefined {
 
 async function page(query: ListQuery, cursor: string | undefined, size: number, signal: AbortSignal): Promise<RunPage> {
   const { data: runs, response } = await api.GET('/v1/runs', {
-    params: { query: { ...query, view: 'summary', page_size: size, ...(cursor === undefined ? {} : { cursor }) } },
+    params: { query: asked('/v1/runs', { ...query, view: 'summary', page_size: size, ...(cursor === undefined ? {} : { cursor }) }) },
     signal,
   });
   const exact = response.headers.get('x-total-count');
@@ -120,7 +130,7 @@ interface TimelineQuery extends ApiFilter {
 export const histogramQuery = (query: TimelineQuery) =>
   queryOptions({
     queryKey: ['histogram', query],
-    queryFn: ({ signal }) => data(api.GET('/v1/runs/histogram', { params: { query: { ...query } }, signal })),
+    queryFn: ({ signal }) => data(api.GET('/v1/runs/histogram', { params: { query: asked('/v1/runs/histogram', { ...query }) }, signal })),
     placeholderData: keepPreviousData,
   });
 
@@ -128,7 +138,7 @@ export const histogramQuery = (query: TimelineQuery) =>
 export const timeseriesQuery = (query: TimelineQuery) =>
   queryOptions({
     queryKey: ['timeseries', query],
-    queryFn: ({ signal }) => data(api.GET('/v1/timeseries', { params: { query: { ...query } }, signal })),
+    queryFn: ({ signal }) => data(api.GET('/v1/timeseries', { params: { query: asked('/v1/timeseries', { ...query }) }, signal })),
     placeholderData: keepPreviousData,
   });
 
@@ -137,21 +147,21 @@ export const facetsQuery = (query: ApiFilter, fields: readonly string[], limit: 
   queryOptions({
     queryKey: ['facets', fields, limit, query],
     queryFn: ({ signal }) =>
-      data(api.GET('/v1/facets', { params: { query: { ...query, field: [...fields], limit } }, signal })),
+      data(api.GET('/v1/facets', { params: { query: asked('/v1/facets', { ...query, field: [...fields], limit }) }, signal })),
     placeholderData: keepPreviousData,
   });
 
 export const statsQuery = (query: ApiFilter) =>
   queryOptions({
     queryKey: ['stats', query],
-    queryFn: ({ signal }) => data(api.GET('/v1/stats', { params: { query: { ...query } }, signal })),
+    queryFn: ({ signal }) => data(api.GET('/v1/stats', { params: { query: asked('/v1/stats', { ...query }) }, signal })),
     placeholderData: keepPreviousData,
   });
 
 export const agentsQuery = (query: ApiFilter) =>
   queryOptions({
     queryKey: ['agents', query],
-    queryFn: ({ signal }) => data(api.GET('/v1/agents', { params: { query: { ...query } }, signal })),
+    queryFn: ({ signal }) => data(api.GET('/v1/agents', { params: { query: asked('/v1/agents', { ...query }) }, signal })),
     placeholderData: keepPreviousData,
   });
 
@@ -167,7 +177,7 @@ export const versionsQuery = (agentId: string, query: ApiFilter) => {
     queryKey,
     queryFn: ({ signal }) =>
       data(
-        api.GET('/v1/agents/{agent_id}/versions', { params: { path: { agent_id: agentId }, query: { ...query } }, signal }),
+        api.GET('/v1/agents/{agent_id}/versions', { params: { path: { agent_id: agentId }, query: asked('/v1/agents/{agent_id}/versions', { ...query }) }, signal }),
       ),
     placeholderData: keepOfSame(2, queryKey),
   });
@@ -176,21 +186,21 @@ export const versionsQuery = (agentId: string, query: ApiFilter) => {
 export const decisionsQuery = (query: ApiFilter) =>
   queryOptions({
     queryKey: ['decisions', query],
-    queryFn: ({ signal }) => data(api.GET('/v1/decisions', { params: { query: { ...query } }, signal })),
+    queryFn: ({ signal }) => data(api.GET('/v1/decisions', { params: { query: asked('/v1/decisions', { ...query }) }, signal })),
     placeholderData: keepPreviousData,
   });
 
 export const signalsQuery = (query: TimelineQuery) =>
   queryOptions({
     queryKey: ['signals', query],
-    queryFn: ({ signal }) => data(api.GET('/v1/signals', { params: { query: { ...query } }, signal })),
+    queryFn: ({ signal }) => data(api.GET('/v1/signals', { params: { query: asked('/v1/signals', { ...query }) }, signal })),
     placeholderData: keepPreviousData,
   });
 
 export const failuresQuery = (query: ApiFilter & { limit?: number }) =>
   queryOptions({
     queryKey: ['failures', query],
-    queryFn: ({ signal }) => data(api.GET('/v1/failures', { params: { query: { ...query } }, signal })),
+    queryFn: ({ signal }) => data(api.GET('/v1/failures', { params: { query: asked('/v1/failures', { ...query }) }, signal })),
     placeholderData: keepPreviousData,
   });
 
@@ -202,7 +212,7 @@ export const versionLatencyQuery = (agentId: string, version: string, query: Api
     queryFn: ({ signal }) =>
       data(
         api.GET('/v1/agents/{agent_id}/versions/{agent_version}/latency', {
-          params: { path: { agent_id: agentId, agent_version: version }, query: { ...query } },
+          params: { path: { agent_id: agentId, agent_version: version }, query: asked('/v1/agents/{agent_id}/versions/{agent_version}/latency', { ...query }) },
           signal,
         }),
       ),
@@ -221,7 +231,7 @@ export interface CompareQuery extends ApiFilter {
 export const compareQuery = (query: CompareQuery) =>
   queryOptions({
     queryKey: ['compare', query],
-    queryFn: ({ signal }) => data(api.GET('/v1/compare', { params: { query: { ...query } }, signal })),
+    queryFn: ({ signal }) => data(api.GET('/v1/compare', { params: { query: asked('/v1/compare', { ...query }) }, signal })),
     placeholderData: keepPreviousData,
   });
 

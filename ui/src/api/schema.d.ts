@@ -1,369 +1,9592 @@
-/* By hand until the server's OpenAPI document is checked in; `npm run types` then writes this file. */
-
-type Uuid = string;
-type Timestamp = string;
-type Metadata = Record<string, unknown>;
-
-export interface components {
-  schemas: {
-    RunStatus: 'running' | 'success' | 'failure' | 'partial';
-    StepType: 'plan' | 'retrieve' | 'tool' | 'respond' | 'other';
-    StepStatus: 'ok' | 'failed' | 'unknown';
-    FailureType: 'tool' | 'model' | 'retrieval' | 'orchestration';
-    Tone: 'attention' | 'plain';
-    RunHead: {
-      run_id: Uuid;
-      agent_id: string;
-      agent_version: string;
-      environment: string;
-      status: components['schemas']['RunStatus'];
-      started_at: Timestamp;
-      ended_at: Timestamp | null;
-      created_at: Timestamp;
-      duration_ms: number | null;
-      parent_run_id: Uuid | null;
-      parent_step_id: Uuid | null;
-      session_id: string | null;
-      trace_id: string | null;
-      metadata: Metadata;
-      removed_count: number;
-      position: number;
-    };
-    Run: components['schemas']['RunHead'] & {
-      steps: components['schemas']['Step'][];
-      failures: components['schemas']['Failure'][];
-      decisions: components['schemas']['Decision'][];
-      quality_signals: components['schemas']['Signal'][];
-    };
-    RunSummary: components['schemas']['RunHead'] & {
-      step_count: number;
-      retry_count: number;
-      decision_count: number;
-      signal_count: number;
-      attention_count: number;
-      failures: { failure_type: components['schemas']['FailureType']; failure_code: string }[];
-    };
-    Step: {
-      step_id: Uuid;
-      run_id: Uuid;
-      seq: number;
-      step_type: components['schemas']['StepType'];
-      name: string;
-      latency_ms: number;
-      started_at: Timestamp;
-      ended_at: Timestamp;
-      metadata: Metadata;
-      created_at: Timestamp;
-      status: components['schemas']['StepStatus'];
-      error_code: string | null;
-      parent_step_id: Uuid | null;
-      attempt: number;
-      attempts_total: number;
-      retry_group: Uuid | null;
-    };
-    Failure: {
-      failure_id: Uuid;
-      run_id: Uuid;
-      step_id: Uuid | null;
-      failure_type: components['schemas']['FailureType'];
-      failure_code: string;
-      message: string;
-      created_at: Timestamp;
-    };
-    Decision: {
-      decision_id: Uuid;
-      run_id: Uuid;
-      step_id: Uuid | null;
-      decision_type: string;
-      selected: string;
-      reason_code: string;
-      confidence: number | null;
-      metadata: Metadata;
-      recorded_at: Timestamp;
-      created_at: Timestamp;
-    };
-    Signal: {
-      signal_id: Uuid;
-      run_id: Uuid;
-      step_id: Uuid | null;
-      signal_type: string;
-      signal_code: string;
-      value: boolean;
-      weight: number | null;
-      metadata: Metadata;
-      recorded_at: Timestamp;
-      created_at: Timestamp;
-      tone: components['schemas']['Tone'];
-    };
-    RunRecord: { position: number; time: Timestamp; type: string; event_time?: Timestamp; [field: string]: unknown };
-    Percentiles: { p50: number | null; p95: number | null; p99: number | null };
-    StatusCounts: { success: number; failure: number; partial: number };
-    Sums: { steps: number; retries: number; latency_ms: number; share: number };
-    RunLatency: {
-      run_id: Uuid;
-      duration_ms: number | null;
-      busy_ms: number;
-      idle: { before_first_step_ms: number; between_steps_ms: number; after_last_step_ms: number | null };
-      overlap_ms: number;
-      retries: { operations: number; attempts: number; waste_ms: number; backoff_ms: number };
-      step_latency_ms: components['schemas']['Percentiles'];
-      critical_path: {
-        steps_ms: number;
-        steps: {
-          step_id: Uuid;
-          seq: number;
-          step_type: components['schemas']['StepType'];
-          name: string;
-          length_ms: number;
-          waited_ms: number;
-        }[];
-      };
-      by_step_type: (components['schemas']['Sums'] & { step_type: components['schemas']['StepType'] })[];
-      by_step: (components['schemas']['Sums'] & { step_type: components['schemas']['StepType']; name: string })[];
-    };
-    HistogramBucket: { start: Timestamp; end: Timestamp; runs: number; by_status: components['schemas']['StatusCounts'] };
-    Histogram: {
-      interval: string | null;
-      time_zone: string;
-      total_runs: number;
-      buckets: components['schemas']['HistogramBucket'][];
-    };
-    SeriesNumbers: {
-      runs: number;
-      failures: number;
-      failure_rate: number | null;
-      duration_ms: components['schemas']['Percentiles'];
-    };
-    SeriesBucket: components['schemas']['SeriesNumbers'] & { start: Timestamp; end: Timestamp };
-    Timeseries: {
-      interval: string | null;
-      time_zone: string;
-      total_runs: number;
-      total?: components['schemas']['SeriesNumbers'];
-      buckets: components['schemas']['SeriesBucket'][];
-    };
-    Facet: { field: string; distinct: number; values: { value: string; runs: number }[] };
-    Facets: { total_runs: number; facets: components['schemas']['Facet'][] };
-    Group: {
-      runs: number;
-      by_status: components['schemas']['StatusCounts'];
-      failure_rate: number;
-      steps: number;
-      runs_with_retries: number;
-      retry_waste_ms: number;
-      duration_ms: components['schemas']['Percentiles'];
-      first_seen: Timestamp | null;
-      last_seen: Timestamp | null;
-    };
-    Agents: {
-      total_runs: number;
-      total_agents: number;
-      agents: (components['schemas']['Group'] & { agent_id: string; versions: number })[];
-    };
-    Versions: {
-      agent_id: string;
-      total_runs: number;
-      total_versions: number;
-      versions: (components['schemas']['Group'] & { agent_version: string })[];
-    };
-    CountOf: { reason_code: string; count: number };
-    Decisions: {
-      total_runs: number;
-      total_decisions: number;
-      types: {
-        decision_type: string;
-        count: number;
-        runs: number;
-        confidence: number[];
-        without_confidence: number;
-        reasons: components['schemas']['CountOf'][];
-        distinct_selected: number;
-        selected: { selected: string; count: number; reasons: components['schemas']['CountOf'][] }[];
-      }[];
-    };
-    Signals: {
-      total_runs: number;
-      total_signals: number;
-      types: {
-        signal_type: string;
-        count: number;
-        runs: number;
-        codes: {
-          signal_code: string;
-          count: number;
-          runs: number;
-          count_true: number;
-          count_false: number;
-          runs_true: number;
-          runs_false: number;
-          attention: number;
-          attention_value: boolean;
-        }[];
-      }[];
-      timeline?: {
-        interval: string | null;
-        time_zone: string;
-        total_runs: number;
-        buckets: components['schemas']['SignalsBucket'][];
-      };
-    };
-    SignalsBucket: {
-      start: Timestamp;
-      end: Timestamp;
-      runs: number;
-      codes: {
-        signal_type: string;
-        signal_code: string;
-        count_true: number;
-        count_false: number;
-        runs_true: number;
-        runs_false: number;
-      }[];
-    };
-    StepName: { step_type: components['schemas']['StepType']; name: string };
-    Failures: {
-      total_runs: number;
-      runs_with_failure: number;
-      total_clusters: number;
-      clusters: {
-        cluster: string;
-        runs: number;
-        failed_runs: number;
-        share: number;
-        first_seen: Timestamp;
-        last_seen: Timestamp;
-        versions: { agent_version: string; runs: number }[];
-        examples: Uuid[];
-        cause: {
-          agent_id: string;
-          failure_type: components['schemas']['FailureType'] | null;
-          failure_code: string | null;
-          step: components['schemas']['StepName'] | null;
-          step_seq: number | null;
-          path: components['schemas']['StepName'][];
-          spread_to: { failure_type: components['schemas']['FailureType']; failure_code: string; step: string | null }[];
-        } | null;
-      }[];
-    };
-    Stats: {
-      total_runs: number;
-      total_failures: number;
-      success_rate: number;
-      avg_latency_ms: number;
-      failure_breakdown: Record<string, number>;
-      step_type_breakdown: Record<string, number>;
-    };
-    Spread: { runs: number; sum: number; mean: number } & components['schemas']['Percentiles'];
-    VersionLatency: {
-      runs: number;
-      duration_ms: components['schemas']['Spread'];
-      idle_ms: components['schemas']['Spread'];
-      overlap_ms: components['schemas']['Spread'];
-      retry_waste_ms: components['schemas']['Spread'];
-      critical_path_ms: components['schemas']['Spread'];
-      by_step_type: { step_type: string; steps: number; share: number; latency_ms: components['schemas']['Spread'] }[];
-      by_step: { step_type: string; name: string; steps: number; share: number; latency_ms: components['schemas']['Spread'] }[];
-    };
-    CompareState: 'significant' | 'not_significant' | 'not_enough_data' | 'too_many_values';
-    CompareTest: 'fisher_exact' | 'score' | 'mann_whitney' | 'chi_squared' | 'permutation';
-    CompareVerdict: {
-      state: components['schemas']['CompareState'];
-      test: components['schemas']['CompareTest'] | null;
-      p_value: number | null;
-      p_adjusted: number | null;
-      effect_size: number | null;
-    };
-    CompareShare: { runs: number; count: number; share: number };
-    CompareNumbers: { runs: number; mean: number | null; p50: number | null; p95: number | null };
-    CompareDifference: { difference: number | null; confidence_interval: (number | null)[] | null };
-    CompareRate: components['schemas']['CompareVerdict'] & {
-      metric: string;
-      name: string | null;
-      base: components['schemas']['CompareShare'];
-      candidate: components['schemas']['CompareShare'];
-      difference: number;
-      confidence_interval: (number | null)[] | null;
-    };
-    CompareQuantity: components['schemas']['CompareVerdict'] & {
-      metric: string;
-      name: string | null;
-      exact: boolean;
-      base: components['schemas']['CompareNumbers'];
-      candidate: components['schemas']['CompareNumbers'];
-      p50: components['schemas']['CompareDifference'];
-      p95: components['schemas']['CompareDifference'];
-    };
-    CompareCategory: {
-      values: string[];
-      other: boolean;
-      base: components['schemas']['CompareShare'];
-      candidate: components['schemas']['CompareShare'];
-      difference: number;
-      confidence_interval: (number | null)[] | null;
-    };
-    CompareDistribution: components['schemas']['CompareVerdict'] & {
-      metric: string;
-      name: string | null;
-      base: number;
-      candidate: number;
-      categories: components['schemas']['CompareCategory'][];
-    };
-    Comparison: {
-      by: string;
-      agent_id: string | null;
-      base: { name: string; runs: number };
-      candidate: { name: string; runs: number };
-      state: components['schemas']['CompareState'];
-      tested: number;
-      significant: number;
-      false_discovery_rate: number;
-      min_runs: number;
-      rates: components['schemas']['CompareRate'][];
-      failures_left_out: number;
-      quantities: components['schemas']['CompareQuantity'][];
-      distributions: components['schemas']['CompareDistribution'][];
-    };
-    Health: { status: string; service: string; version: string; sync_mode: string; position: number; ingest_port: number | null; reason?: string };
-  };
-}
-
-type Query = Record<string, string | number | boolean | string[] | undefined>;
-interface Get<Body, Path = undefined> {
-  parameters: { query?: Query; header?: never; path: Path; cookie?: never };
-  requestBody?: never;
-  responses: { 200: { headers: Record<string, unknown>; content: { 'application/json': Body } } };
-}
-interface Only<Body, Path = undefined> {
-  parameters: { query?: never; header?: never; path?: Path; cookie?: never };
-  get: Path extends undefined ? Omit<Get<Body>, 'parameters'> & { parameters: { query?: Query } } : Get<Body, Path>;
-  put?: never;
-  post?: never;
-  delete?: never;
-  options?: never;
-  head?: never;
-  patch?: never;
-  trace?: never;
-}
-type Schemas = components['schemas'];
+/**
+ * This file was auto-generated by openapi-typescript.
+ * Do not make direct changes to the file.
+ */
 
 export interface paths {
-  '/v1/runs': Only<Schemas['RunSummary'][]>;
-  '/v1/runs/{run_id}': Only<Schemas['Run'], { run_id: string }>;
-  '/v1/runs/{run_id}/events': Only<Schemas['RunRecord'][], { run_id: string }>;
-  '/v1/runs/{run_id}/latency': Only<Schemas['RunLatency'], { run_id: string }>;
-  '/v1/runs/histogram': Only<Schemas['Histogram']>;
-  '/v1/timeseries': Only<Schemas['Timeseries']>;
-  '/v1/facets': Only<Schemas['Facets']>;
-  '/v1/agents': Only<Schemas['Agents']>;
-  '/v1/agents/{agent_id}/versions': Only<Schemas['Versions'], { agent_id: string }>;
-  '/v1/agents/{agent_id}/versions/{agent_version}/latency': Only<
-    Schemas['VersionLatency'],
-    { agent_id: string; agent_version: string }
-  >;
-  '/v1/decisions': Only<Schemas['Decisions']>;
-  '/v1/signals': Only<Schemas['Signals']>;
-  '/v1/failures': Only<Schemas['Failures']>;
-  '/v1/compare': Only<Schemas['Comparison']>;
-  '/v1/stats': Only<Schemas['Stats']>;
-  '/health': Only<Schemas['Health']>;
+    "/docs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This document as a page */
+        get: operations["get_docs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether questions are answered */
+        get: operations["get_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Metrics of the whole server, for Prometheus */
+        get: operations["get_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This document */
+        get: operations["get_openapi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The agents, those with the most runs first */
+        get: operations["list_agents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/agents/{agent_id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The versions of an agent, the latest first */
+        get: operations["list_agent_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/agents/{agent_id}/versions/{agent_version}/latency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where the time of a version's runs went */
+        get: operations["get_version_latency"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What differs between two versions, environments or times
+         * @description Each run counts once in each comparison. Differences are candidate less base, intervals of 95 %, p-values adjusted over all comparisons of the answer; `docs/compare.md` tells the methods and their sources.
+         */
+        get: operations["compare_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was decided, why, and with which confidence */
+        get: operations["get_decisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/erasures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Erasures, the newest first */
+        get: operations["list_erasures"];
+        put?: never;
+        /**
+         * Erase all runs that match
+         * @description Runs that are there now and meet every condition, each by any of its values; at least one condition. A client sees all of it or nothing. A key that is not known is refused, so that a misspelt condition erases nothing.
+         */
+        post: operations["erase_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/erasures/{erasure_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far an erasure is */
+        get: operations["get_erasure"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The values of each filter, with how many runs have them */
+        get: operations["get_facets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Clusters of failures that came about in one way
+         * @description Runs are of one cluster when agent, failure and the way to the failing step are the same.
+         */
+        get: operations["get_failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The keys, and what was done to them */
+        get: operations["list_keys"];
+        put?: never;
+        /** Make a key */
+        post: operations["create_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys/{key_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End a key
+         * @description Its sessions and streams end within a few seconds.
+         */
+        delete: operations["revoke_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys/{key_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a key a new secret */
+        post: operations["rotate_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Runs, a page at a time
+         * @description Newest first unless another order is asked for; runs of one instant by run id. The header `Link` leads to the next page by a cursor, which shows no ended run twice and misses none.
+         */
+        get: operations["list_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/{run_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One run, whole */
+        get: operations["get_run"];
+        put?: never;
+        post?: never;
+        /**
+         * Erase a run
+         * @description The answer comes when no query shows the run any more. Its bytes go with the next compaction; `/v1/erasures/{erasure_id}` tells when that is done. Sending the run again is refused with 410 for good.
+         */
+        delete: operations["erase_run"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/{run_id}/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The decisions of a run */
+        get: operations["get_run_decisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/{run_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the log holds of a run
+         * @description Every record with its position, its type, when the server took it in, and its fields as they were sent.
+         */
+        get: operations["get_run_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/{run_id}/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The failures of a run
+         * @description An unknown run has none.
+         */
+        get: operations["get_run_failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/{run_id}/latency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where the time of a run went */
+        get: operations["get_run_latency"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/{run_id}/signals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The quality signals of a run */
+        get: operations["get_run_signals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/{run_id}/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The steps of a run */
+        get: operations["get_run_steps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/histogram": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Runs over time, by status */
+        get: operations["get_run_histogram"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is signed in, and what they may do
+         * @description Answers without a key, too: then it says whether one is required.
+         */
+        get: operations["get_session"];
+        put?: never;
+        /**
+         * Sign a page in with a key
+         * @description The answer sets a cookie that no script can read and that no other site can send. Writes with it need the header `X-CSRF-Token`. A page of another origin cannot sign in.
+         */
+        post: operations["sign_in"];
+        /** End the session */
+        delete: operations["sign_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/signals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was observed of the quality, and how often
+         * @description With `buckets` or `interval` also over time.
+         */
+        get: operations["get_signals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Counts, the rate of success, the mean latency of steps */
+        get: operations["get_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Runs as they arrive and grow
+         * @description Server-sent events. `run` carries a `RunSummary`, once a run is new or has changed; `missed` carries a `Missed`: records that were passed over, because the client was too far behind or the log is damaged. An event's id is a position of the log; with it in `Last-Event-ID` a client that comes back misses nothing. Live runs are shown unless a status is asked for.
+         */
+        get: operations["tail_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/timeseries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count, rate of failure and percentiles of duration over time */
+        get: operations["get_timeseries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** @description What the runs of an agent or a version have in common. */
+        Agent: {
+            agent_id: string;
+            by_status: components["schemas"]["StatusCounts"];
+            duration_ms: components["schemas"]["Percentiles"];
+            /**
+             * Format: double
+             * @description In percent.
+             */
+            failure_rate: number;
+            first_seen: components["schemas"]["Timestamp"] | null;
+            last_seen: components["schemas"]["Timestamp"] | null;
+            /** @description What they used, by model: the one that most runs used first. */
+            models: components["schemas"]["ModelUsage"][];
+            retry_waste_ms: number;
+            /** Format: u-int64 */
+            runs: number;
+            /** Format: u-int64 */
+            runs_with_retries: number;
+            /** Format: u-int64 */
+            steps: number;
+            /** Format: u-int64 */
+            versions: number;
+        };
+        /** @description The body of `GET /v1/agents`. */
+        Agents: {
+            agents: components["schemas"]["Agent"][];
+            /** @description How many agents there are; those with the most runs are shown. */
+            total_agents: number;
+            /** Format: u-int64 */
+            total_runs: number;
+        };
+        /** @description What the runs of an agent or a version have in common. */
+        AgentVersion: {
+            agent_version: string;
+            by_status: components["schemas"]["StatusCounts"];
+            duration_ms: components["schemas"]["Percentiles"];
+            /**
+             * Format: double
+             * @description In percent.
+             */
+            failure_rate: number;
+            first_seen: components["schemas"]["Timestamp"] | null;
+            last_seen: components["schemas"]["Timestamp"] | null;
+            /** @description What they used, by model: the one that most runs used first. */
+            models: components["schemas"]["ModelUsage"][];
+            retry_waste_ms: number;
+            /** Format: u-int64 */
+            runs: number;
+            /** Format: u-int64 */
+            runs_with_retries: number;
+            /** Format: u-int64 */
+            steps: number;
+        };
+        /** @description The body of `GET /v1/agents/{agent_id}/versions`. */
+        AgentVersions: {
+            agent_id: string;
+            /** Format: u-int64 */
+            total_runs: number;
+            total_versions: number;
+            /** @description The one seen first most lately comes first. */
+            versions: components["schemas"]["AgentVersion"][];
+        };
+        /** @description The way to the first failure of a run. */
+        Cause: {
+            agent_id: string;
+            failure_code: components["schemas"]["FailureCode"] | null;
+            failure_type: components["schemas"]["FailureType"] | null;
+            /** @description The operations before it, the last six at most. */
+            path: components["schemas"]["StepName"][];
+            /** @description What failed further in that run, in its order. */
+            spread_to: components["schemas"]["FailureName"][];
+            step: components["schemas"]["StepName"] | null;
+            /**
+             * Format: u-int32
+             * @description The place of that step in the first example.
+             */
+            step_seq: number | null;
+        };
+        /** @description Two sides, and in what they differ. */
+        Compare: {
+            /** @description Whose runs, when one agent was asked for. */
+            agent_id: string | null;
+            base: components["schemas"]["CompareSide"];
+            by: string;
+            candidate: components["schemas"]["CompareSide"];
+            /** @description What runs chose. */
+            distributions: components["schemas"]["CompareDistribution"][];
+            /** @description Codes of failures that are too rare to be among them. */
+            failures_left_out: number;
+            /**
+             * Format: double
+             * @description Of what is significant, so large a share at most is expected to be chance.
+             */
+            false_discovery_rate: number;
+            /**
+             * Format: u-int64
+             * @description Below so many runs on a side nothing is tested.
+             */
+            min_runs: number;
+            /** @description Numbers of runs. */
+            quantities: components["schemas"]["CompareQuantity"][];
+            /** @description Shares of runs. */
+            rates: components["schemas"]["CompareRate"][];
+            /** @description How many of them are significant. */
+            significant: number;
+            /** @description Whether anything differs. */
+            state: components["schemas"]["CompareState"];
+            /** @description How many comparisons were tested; p-values are adjusted over all of them. */
+            tested: number;
+        };
+        /** @description Runs that have the same values. */
+        CompareCategory: {
+            base: components["schemas"]["CompareShare"];
+            candidate: components["schemas"]["CompareShare"];
+            confidence_interval: (number | null)[] | null;
+            /** Format: double */
+            difference: number;
+            /** @description These are all runs that are in no other category. */
+            other: boolean;
+            /** @description All that a run has; none where it has none. */
+            values: string[];
+        };
+        /** @description Candidate less base. */
+        CompareDifference: {
+            confidence_interval: (number | null)[] | null;
+            /** Format: double */
+            difference: number | null;
+        };
+        /** @description Which of several values the runs have. */
+        CompareDistribution: {
+            /**
+             * Format: u-int64
+             * @description How many runs.
+             */
+            base: number;
+            /** Format: u-int64 */
+            candidate: number;
+            /** @description The most frequent first. Each run is in one of them. */
+            categories: components["schemas"]["CompareCategory"][];
+            /**
+             * Format: double
+             * @description Cohen's h of rates, Cliff's delta of quantities, Cramér's V of distributions.
+             */
+            effect_size: number | null;
+            metric: string;
+            name: string | null;
+            /**
+             * Format: double
+             * @description Adjusted over all comparisons of the answer.
+             */
+            p_adjusted: number | null;
+            /** Format: double */
+            p_value: number | null;
+            state: components["schemas"]["CompareState"];
+            test: components["schemas"]["CompareTest"] | null;
+        };
+        CompareNumbers: {
+            /** Format: double */
+            mean: number | null;
+            /** Format: u-int64 */
+            p50: number | null;
+            /** Format: u-int64 */
+            p95: number | null;
+            /**
+             * Format: u-int64
+             * @description Runs that have the number.
+             */
+            runs: number;
+        };
+        /** @description A number that each run has. */
+        CompareQuantity: {
+            base: components["schemas"]["CompareNumbers"];
+            candidate: components["schemas"]["CompareNumbers"];
+            /**
+             * Format: double
+             * @description Cohen's h of rates, Cliff's delta of quantities, Cramér's V of distributions.
+             */
+            effect_size: number | null;
+            /** @description False when there are so many runs that their numbers are off by up to 0.8 %. */
+            exact: boolean;
+            metric: string;
+            name: string | null;
+            /**
+             * Format: double
+             * @description Adjusted over all comparisons of the answer.
+             */
+            p_adjusted: number | null;
+            /** Format: double */
+            p_value: number | null;
+            p50: components["schemas"]["CompareDifference"];
+            p95: components["schemas"]["CompareDifference"];
+            state: components["schemas"]["CompareState"];
+            test: components["schemas"]["CompareTest"] | null;
+        };
+        /** @description In how large a share of the runs something is so. */
+        CompareRate: {
+            base: components["schemas"]["CompareShare"];
+            candidate: components["schemas"]["CompareShare"];
+            confidence_interval: (number | null)[] | null;
+            /**
+             * Format: double
+             * @description Of the shares, candidate less base.
+             */
+            difference: number;
+            /**
+             * Format: double
+             * @description Cohen's h of rates, Cliff's delta of quantities, Cramér's V of distributions.
+             */
+            effect_size: number | null;
+            metric: string;
+            /** @description Of what, where there are several. */
+            name: string | null;
+            /**
+             * Format: double
+             * @description Adjusted over all comparisons of the answer.
+             */
+            p_adjusted: number | null;
+            /** Format: double */
+            p_value: number | null;
+            state: components["schemas"]["CompareState"];
+            test: components["schemas"]["CompareTest"] | null;
+        };
+        CompareShare: {
+            /**
+             * Format: u-int64
+             * @description It is so in these.
+             */
+            count: number;
+            /**
+             * Format: u-int64
+             * @description Of so many runs.
+             */
+            runs: number;
+            /**
+             * Format: double
+             * @description 0 to 1.
+             */
+            share: number;
+        };
+        CompareSide: {
+            /** @description As it was asked for. */
+            name: string;
+            /** Format: u-int64 */
+            runs: number;
+        };
+        /**
+         * @description What a comparison says.
+         * @enum {string}
+         */
+        CompareState: "significant" | "not_significant" | "not_enough_data" | "too_many_values";
+        /**
+         * @description Which test was made.
+         * @enum {string}
+         */
+        CompareTest: "fisher_exact" | "score" | "mann_whitney" | "chi_squared" | "permutation";
+        /** @description What a page signs in with. */
+        Credentials: {
+            key: string;
+        };
+        /** @description The steps that the run's end waited for. */
+        CriticalPath: {
+            steps: components["schemas"]["CriticalStep"][];
+            /**
+             * Format: u-int64
+             * @description Their length, without the gaps between them.
+             */
+            steps_ms: number;
+        };
+        CriticalStep: {
+            /** Format: u-int64 */
+            length_ms: number;
+            name: string;
+            /** Format: u-int32 */
+            seq: number;
+            /** Format: uuid */
+            step_id: string;
+            step_type: components["schemas"]["StepType"];
+            /**
+             * Format: u-int64
+             * @description Between the end of the one before on the path and the start of this one.
+             */
+            waited_ms: number;
+        };
+        /** @description A choice that the agent made. */
+        Decision: {
+            /** Format: double */
+            confidence: number | null;
+            created_at: components["schemas"]["Timestamp"];
+            /** Format: uuid */
+            decision_id: string;
+            decision_type: components["schemas"]["DecisionType"];
+            /** @description The decision's metadata; non-empty candidates stand in it as `candidates`. */
+            metadata: components["schemas"]["Metadata"];
+            reason_code: components["schemas"]["ReasonCode"];
+            recorded_at: components["schemas"]["Timestamp"];
+            /** Format: uuid */
+            run_id: string;
+            selected: string;
+            /** Format: uuid */
+            step_id: string | null;
+        };
+        /** @description The body of `GET /v1/decisions`. */
+        Decisions: {
+            /** Format: u-int64 */
+            total_decisions: number;
+            /** Format: u-int64 */
+            total_runs: number;
+            types: components["schemas"]["DecisionTypeCounts"][];
+        };
+        /**
+         * @description What a decision is about.
+         * @enum {string}
+         */
+        DecisionType: "tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path";
+        DecisionTypeCounts: {
+            /** @description Decisions by tenths of their confidence: below 0.1, below 0.2, .. up to 1. */
+            confidence: number[];
+            /** Format: u-int64 */
+            count: number;
+            decision_type: components["schemas"]["DecisionType"];
+            /** @description How many different things were selected. */
+            distinct_selected: number;
+            reasons: components["schemas"]["ReasonCount"][];
+            /** Format: u-int64 */
+            runs: number;
+            /** @description The most frequent of them. */
+            selected: components["schemas"]["SelectedCounts"][];
+            /** Format: u-int64 */
+            without_confidence: number;
+        };
+        /** @description An erasure as the API shows it. */
+        Erasure: {
+            accepted_at: components["schemas"]["Timestamp"];
+            /** Format: u-int64 */
+            batches: number;
+            digest: string | null;
+            /** Format: uuid */
+            erasure_id: string;
+            hidden_at: components["schemas"]["Timestamp"] | null;
+            positions: components["schemas"]["ErasurePositions"];
+            purged_at: components["schemas"]["Timestamp"] | null;
+            /** Format: u-int64 */
+            runs: number;
+            /** @description By what its runs were chosen; never the values. */
+            selected_by: string[];
+            /** @description `accepted`: it will happen; `hidden`: no query shows its runs; `purged`: no file holds them. */
+            state: string;
+        };
+        /** @description One id, or a list of them. */
+        ErasureIds: string | string[];
+        /** @description One name, or a list of them. */
+        ErasureNames: string | string[];
+        /** @description Where the log says so. */
+        ErasurePositions: {
+            accepted: components["schemas"]["Position"];
+            hidden: components["schemas"]["Position"] | null;
+            purged: components["schemas"]["Position"] | null;
+        };
+        /** @description A record of a run, with the fields of its type. */
+        Event: {
+            agent_id: string;
+            agent_version: string;
+            environment: string;
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            event_time?: string;
+            /**
+             * @description Facts, in the order in which they were sent: numbers, ids, names; never content. Keys with a known meaning: model, provider, input_tokens, output_tokens, cost_usd, http_status, result_count, attempt.
+             * @example {
+             *       "http_status": 200,
+             *       "model": "gpt-4.1"
+             *     }
+             */
+            metadata: {
+                [key: string]: unknown;
+            };
+            /** Format: uuid */
+            parent_run_id: string | null;
+            /** Format: uuid */
+            parent_step_id: string | null;
+            /**
+             * Format: uint64
+             * @description A record's number in the log.
+             */
+            position: number;
+            session_id: null | string;
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            started_at: string;
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            time: string;
+            trace_id: null | string;
+            /** @enum {string} */
+            type: "run_started";
+        } | {
+            attempt: null | number;
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            ended_at: string;
+            error_code: null | string;
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            event_time?: string;
+            /** Format: u-int64 */
+            latency_ms: number;
+            /**
+             * @description Facts, in the order in which they were sent: numbers, ids, names; never content. Keys with a known meaning: model, provider, input_tokens, output_tokens, cost_usd, http_status, result_count, attempt.
+             * @example {
+             *       "http_status": 200,
+             *       "model": "gpt-4.1"
+             *     }
+             */
+            metadata: {
+                [key: string]: unknown;
+            };
+            name: string;
+            /** Format: uuid */
+            parent_step_id: string | null;
+            /**
+             * Format: uint64
+             * @description A record's number in the log.
+             */
+            position: number;
+            /** Format: uuid */
+            retry_of: string | null;
+            /** Format: u-int32 */
+            seq: number;
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            started_at: string;
+            /**
+             * @description Whether a step did what it was to do.
+             * @enum {string}
+             */
+            status: "ok" | "failed" | "unknown";
+            /** Format: uuid */
+            step_id: string;
+            /**
+             * @description What kind of work a step is.
+             * @enum {string}
+             */
+            step_type: "plan" | "retrieve" | "tool" | "respond" | "other";
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            time: string;
+            /** @enum {string} */
+            type: "step_started" | "step_ended";
+        } | {
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            event_time?: string;
+            /**
+             * @description What failed. The list is open; the examples are the codes with a known meaning.
+             * @example timeout
+             * @example rate_limited
+             * @example auth_failed
+             * @example permission_denied
+             * @example quota_exceeded
+             * @example provider_unavailable
+             * @example connection_error
+             * @example invalid_request
+             * @example schema_invalid
+             * @example context_overflow
+             * @example output_truncated
+             * @example content_filtered
+             * @example tool_not_found
+             * @example tool_error
+             * @example empty_retrieval
+             * @example low_relevance
+             * @example retrieval_error
+             * @example max_iterations
+             * @example loop_detected
+             * @example handoff_failed
+             * @example sub_agent_failed
+             * @example guardrail_blocked
+             * @example approval_denied
+             * @example cancelled
+             * @example abandoned
+             * @example uncaught_exception
+             * @example unknown
+             */
+            failure_code: string;
+            /** Format: uuid */
+            failure_id: string;
+            /**
+             * @description The part of the agent that failed.
+             * @enum {string}
+             */
+            failure_type: "tool" | "model" | "retrieval" | "orchestration";
+            message: string;
+            /**
+             * Format: uint64
+             * @description A record's number in the log.
+             */
+            position: number;
+            /** Format: uuid */
+            step_id: string | null;
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            time: string;
+            /** @enum {string} */
+            type: "failure_recorded";
+        } | {
+            candidates: string[];
+            confidence: null | number;
+            /** Format: uuid */
+            decision_id: string;
+            /**
+             * @description What a decision is about.
+             * @enum {string}
+             */
+            decision_type: "tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path";
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            event_time?: string;
+            /**
+             * @description Facts, in the order in which they were sent: numbers, ids, names; never content. Keys with a known meaning: model, provider, input_tokens, output_tokens, cost_usd, http_status, result_count, attempt.
+             * @example {
+             *       "http_status": 200,
+             *       "model": "gpt-4.1"
+             *     }
+             */
+            metadata: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: uint64
+             * @description A record's number in the log.
+             */
+            position: number;
+            /**
+             * @description Why a decision was made; each code belongs to one decision type.
+             * @enum {string}
+             */
+            reason_code: "fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path";
+            selected: string;
+            /** Format: uuid */
+            step_id: string | null;
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            time: string;
+            /** @enum {string} */
+            type: "decision_recorded";
+        } | {
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            event_time?: string;
+            /**
+             * @description Facts, in the order in which they were sent: numbers, ids, names; never content. Keys with a known meaning: model, provider, input_tokens, output_tokens, cost_usd, http_status, result_count, attempt.
+             * @example {
+             *       "http_status": 200,
+             *       "model": "gpt-4.1"
+             *     }
+             */
+            metadata: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: uint64
+             * @description A record's number in the log.
+             */
+            position: number;
+            /**
+             * @description What a signal observed; each code belongs to one signal type.
+             * @enum {string}
+             */
+            signal_code: "full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached";
+            /** Format: uuid */
+            signal_id: string;
+            /**
+             * @description What a quality signal observes.
+             * @enum {string}
+             */
+            signal_type: "schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage";
+            /** Format: uuid */
+            step_id: string | null;
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            time: string;
+            /** @enum {string} */
+            type: "signal_recorded";
+            value: boolean;
+            weight: null | number;
+        } | {
+            /** Format: date-time */
+            ended_at: string | null;
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            event_time?: string;
+            /**
+             * Format: uint64
+             * @description A record's number in the log.
+             */
+            position: number;
+            /** Format: u-int32 */
+            removed_count: number;
+            /**
+             * @description How a run stands.
+             * @enum {string}
+             */
+            status: "success" | "failure" | "partial" | "running";
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            time: string;
+            /** @enum {string} */
+            type: "run_ended";
+        } | {
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            event_time?: string;
+            /**
+             * Format: uint64
+             * @description A record's number in the log.
+             */
+            position: number;
+            /**
+             * Format: date-time
+             * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+             * @example 2026-11-22T18:25:32.235977Z
+             */
+            time: string;
+            /** @enum {string} */
+            type: "heartbeat" | "run_abandoned" | "run_erased";
+        };
+        /** @description The values of one filter. */
+        Facet: {
+            /** @description How many different values there are. */
+            distinct: number;
+            /** @description The name of the filter. */
+            field: string;
+            /** @description The most frequent of them. */
+            values: components["schemas"]["FacetValue"][];
+        };
+        /** @description The body of `GET /v1/facets`. */
+        Facets: {
+            /** @description In the order in which they were asked for. */
+            facets: components["schemas"]["Facet"][];
+            /** Format: u-int64 */
+            total_runs: number;
+        };
+        FacetValue: {
+            /**
+             * Format: u-int64
+             * @description How many runs have it.
+             */
+            runs: number;
+            value: string;
+        };
+        /** @description Why a run failed, or what it recovered from. */
+        Failure: {
+            created_at: components["schemas"]["Timestamp"];
+            failure_code: components["schemas"]["FailureCode"];
+            /** Format: uuid */
+            failure_id: string;
+            failure_type: components["schemas"]["FailureType"];
+            message: string;
+            /** Format: uuid */
+            run_id: string;
+            /** Format: uuid */
+            step_id: string | null;
+        };
+        FailureBrief: {
+            failure_code: components["schemas"]["FailureCode"];
+            failure_type: components["schemas"]["FailureType"];
+        };
+        FailureCluster: {
+            cause: components["schemas"]["Cause"] | null;
+            /** @description The signature: a value of the filter `failure_cluster`. */
+            cluster: string;
+            /** @description The newest runs. */
+            examples: string[];
+            /**
+             * Format: u-int64
+             * @description How many of them have status failure.
+             */
+            failed_runs: number;
+            first_seen: components["schemas"]["Timestamp"];
+            last_seen: components["schemas"]["Timestamp"];
+            /** Format: u-int64 */
+            runs: number;
+            /**
+             * Format: double
+             * @description Of all runs that match, in percent.
+             */
+            share: number;
+            versions: components["schemas"]["VersionCount"][];
+        };
+        /**
+         * @description What failed. The list is open; the examples are the codes with a known meaning.
+         * @example timeout
+         * @example rate_limited
+         * @example auth_failed
+         * @example permission_denied
+         * @example quota_exceeded
+         * @example provider_unavailable
+         * @example connection_error
+         * @example invalid_request
+         * @example schema_invalid
+         * @example context_overflow
+         * @example output_truncated
+         * @example content_filtered
+         * @example tool_not_found
+         * @example tool_error
+         * @example empty_retrieval
+         * @example low_relevance
+         * @example retrieval_error
+         * @example max_iterations
+         * @example loop_detected
+         * @example handoff_failed
+         * @example sub_agent_failed
+         * @example guardrail_blocked
+         * @example approval_denied
+         * @example cancelled
+         * @example abandoned
+         * @example uncaught_exception
+         * @example unknown
+         */
+        FailureCode: string;
+        FailureName: {
+            failure_code: components["schemas"]["FailureCode"];
+            failure_type: components["schemas"]["FailureType"];
+            /** @description The name of its step. */
+            step: string | null;
+        };
+        /** @description The body of `GET /v1/failures`. */
+        Failures: {
+            /** @description The largest first. */
+            clusters: components["schemas"]["FailureCluster"][];
+            /**
+             * Format: u-int64
+             * @description How many of them have a failure.
+             */
+            runs_with_failure: number;
+            /** Format: u-int64 */
+            total_clusters: number;
+            /** Format: u-int64 */
+            total_runs: number;
+        };
+        /**
+         * @description The part of the agent that failed.
+         * @enum {string}
+         */
+        FailureType: "tool" | "model" | "retrieval" | "orchestration";
+        /** @description One entry of the `detail` array of a 422. It names the place and the rule, never the input. */
+        FieldError: {
+            /** @description Where: `["body", "steps", 0, "name"]`. */
+            loc: components["schemas"]["Loc"][];
+            /** @description What is wrong, for a person. */
+            msg: string;
+            /** @description A stable machine-readable kind, e.g. `missing`, `string_too_long`, `json_invalid`. */
+            type: string;
+        };
+        /** @description The body of `GET /health`. */
+        Health: {
+            /**
+             * Format: u-int16
+             * @description Where this server takes runs in, when it does.
+             */
+            ingest_port: number | null;
+            /** @description The first position that queries do not see yet. */
+            position: components["schemas"]["Position"];
+            /** @description Why the status is not `healthy`. */
+            reason?: string;
+            service: string;
+            /**
+             * @description `degraded`: a part of the log is damaged; everything else is answered.
+             * @enum {string}
+             */
+            status: "healthy" | "degraded";
+            /** @description What a 2xx of the write side means: `always` or `interval=..`. */
+            sync_mode: string;
+            version: string;
+            /** @description What an operator should know, though everything works. */
+            warning?: string;
+        };
+        HistogramBucket: {
+            by_status: components["schemas"]["StatusCounts"];
+            /** @description Where the next bucket begins. */
+            end: components["schemas"]["Timestamp"];
+            /** Format: u-int64 */
+            runs: number;
+            start: components["schemas"]["Timestamp"];
+        };
+        /** @description While no step was running. */
+        Idle: {
+            /**
+             * Format: u-int64
+             * @description From the last step's end to the run's; `null` for a run that has not ended.
+             */
+            after_last_step_ms: number | null;
+            /**
+             * Format: u-int64
+             * @description From the run's start to the first step's.
+             */
+            before_first_step_ms: number;
+            /** Format: u-int64 */
+            between_steps_ms: number;
+        };
+        /** @description The body of a 422: all errors that are independent of each other, none with what was sent. */
+        Invalid: {
+            detail: components["schemas"]["FieldError"][];
+        };
+        /** @description A key as it is shown: without its secret. */
+        Key: {
+            created_at: components["schemas"]["Timestamp"];
+            expires_at: components["schemas"]["Timestamp"] | null;
+            key_id: string;
+            name: string;
+            /**
+             * Format: u-int32
+             * @description How many requests a second it may make.
+             */
+            requests_per_second: number | null;
+            revoked_at: components["schemas"]["Timestamp"] | null;
+            rotated_at: components["schemas"]["Timestamp"] | null;
+            /** @description What it may do; `admin` may do everything. */
+            scopes: components["schemas"]["Scope"][];
+        };
+        /** @description What was done to a key. */
+        KeyAction: {
+            /** @description `created`, `rotated` or `revoked`. */
+            action: string;
+            at: components["schemas"]["Timestamp"];
+            /** @description The id of the key that asked for it, or `command line`. */
+            by: string;
+            key_id: string;
+        };
+        /** @description What a new key is to be. */
+        KeyDraft: {
+            expires_at?: components["schemas"]["Timestamp"] | null;
+            /** @description For people. */
+            name: string;
+            /**
+             * Format: u-int32
+             * @description How many requests a second it may make; no limit when it is left out.
+             */
+            requests_per_second?: number | null;
+            scopes: components["schemas"]["Scope"][];
+        };
+        /** @description All keys, the former ones too. */
+        KeyList: {
+            /** @description The last thousand, in their order. */
+            actions: components["schemas"]["KeyAction"][];
+            keys: components["schemas"]["Key"][];
+        };
+        /** @description A field's name or an index. */
+        Loc: string | number;
+        /**
+         * @description Facts, in the order in which they were sent: numbers, ids, names; never content. Keys with a known meaning: model, provider, input_tokens, output_tokens, cost_usd, http_status, result_count, attempt.
+         * @example {
+         *       "http_status": 200,
+         *       "model": "gpt-4.1"
+         *     }
+         */
+        Metadata: {
+            [key: string]: unknown;
+        };
+        /** @description What runs used of one model, as metadata says. */
+        ModelUsage: {
+            /**
+             * Format: double
+             * @description Exact to a billionth of a dollar for each step.
+             */
+            cost_usd: number;
+            input_tokens: number;
+            /** @description `null` where none was named. */
+            model: string | null;
+            output_tokens: number;
+            /** Format: u-int64 */
+            runs: number;
+            /** Format: u-int64 */
+            steps: number;
+        };
+        /** @description What `POST /v1/erasures` reads, as it is described: [`wanted`] takes it apart. */
+        NewErasure: {
+            /** @description One agent or several. */
+            agent_id?: components["schemas"]["ErasureNames"];
+            /** @description Not after, on `started_at`; inclusive. */
+            end_time?: components["schemas"]["Timestamp"];
+            /** @description One run or several. */
+            run_id?: components["schemas"]["ErasureIds"];
+            /** @description One session or several. */
+            session_id?: components["schemas"]["ErasureNames"];
+            /** @description Not before, on `started_at`; inclusive. */
+            start_time?: components["schemas"]["Timestamp"];
+        };
+        /** @description A key that was just made or rotated. */
+        NewKey: {
+            created_at: components["schemas"]["Timestamp"];
+            expires_at: components["schemas"]["Timestamp"] | null;
+            /** @description What a client sends. It is shown this once. */
+            key: string;
+            key_id: string;
+            name: string;
+            /**
+             * Format: u-int32
+             * @description How many requests a second it may make.
+             */
+            requests_per_second: number | null;
+            revoked_at: components["schemas"]["Timestamp"] | null;
+            rotated_at: components["schemas"]["Timestamp"] | null;
+            /** @description What it may do; `admin` may do everything. */
+            scopes: components["schemas"]["Scope"][];
+        };
+        /** @description Percentiles; `null` where there is no number. Over many runs they are off by at most 0.8 %. */
+        Percentiles: {
+            /** Format: u-int64 */
+            p50: number | null;
+            /** Format: u-int64 */
+            p95: number | null;
+            /** Format: u-int64 */
+            p99: number | null;
+        };
+        /**
+         * Format: uint64
+         * @description A record's number in the log.
+         */
+        Position: number;
+        /** @description The body of an error that the application answers: 404, 409, 410, 413, 429 and 5xx. */
+        Problem: {
+            /** @description What is wrong, for a person; never the private value. */
+            error: string;
+            /** @description The path that was asked. */
+            path: string;
+            /**
+             * Format: u-int16
+             * @description The HTTP status once more, for clients that only keep the body.
+             */
+            status_code: number;
+        };
+        /**
+         * @description Why a decision was made; each code belongs to one decision type.
+         * @enum {string}
+         */
+        ReasonCode: "fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path";
+        ReasonCount: {
+            /** Format: u-int64 */
+            count: number;
+            reason_code: components["schemas"]["ReasonCode"];
+        };
+        Retries: {
+            /**
+             * Format: u-int64
+             * @description Their attempts.
+             */
+            attempts: number;
+            /**
+             * Format: u-int64
+             * @description Between the end of an attempt and the start of the next one.
+             */
+            backoff_ms: number;
+            /**
+             * Format: u-int64
+             * @description Operations with more than one attempt.
+             */
+            operations: number;
+            /**
+             * Format: u-int64
+             * @description The latencies of all attempts but the last of each operation.
+             */
+            waste_ms: number;
+        };
+        /** @description A run as the API answers it: the fold of its events. */
+        Run: {
+            agent_id: string;
+            agent_version: string;
+            /** @description When the server first took the run in. */
+            created_at: components["schemas"]["Timestamp"];
+            decisions: components["schemas"]["Decision"][];
+            /**
+             * Format: u-int64
+             * @description `ended_at - started_at` in whole ms; `null` without `ended_at`.
+             */
+            duration_ms: number | null;
+            ended_at: components["schemas"]["Timestamp"] | null;
+            environment: string;
+            failures: components["schemas"]["Failure"][];
+            metadata: components["schemas"]["Metadata"];
+            /** Format: uuid */
+            parent_run_id: string | null;
+            /** Format: uuid */
+            parent_step_id: string | null;
+            /** @description The position of the run's first record. */
+            position: components["schemas"]["Position"];
+            quality_signals: components["schemas"]["Signal"][];
+            /**
+             * Format: u-int32
+             * @description How many values the privacy rules removed.
+             */
+            removed_count: number;
+            /** Format: uuid */
+            run_id: string;
+            session_id: string | null;
+            started_at: components["schemas"]["Timestamp"];
+            status: components["schemas"]["RunStatus"];
+            /** @description In `seq` order. */
+            steps: components["schemas"]["Step"][];
+            trace_id: string | null;
+        };
+        /** @description The body of `GET /v1/runs/histogram` and `/v1/timeseries`. */
+        RunHistogram: {
+            buckets: components["schemas"]["HistogramBucket"][];
+            /**
+             * @description How wide a bucket is; null when there is none.
+             * @enum {string|null}
+             */
+            interval: "1s" | "2s" | "5s" | "10s" | "15s" | "30s" | "1m" | "2m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "3h" | "4h" | "6h" | "8h" | "12h" | "1d" | "1w" | "1M" | "1y" | null;
+            time_zone: string;
+            /** @description The numbers of all buckets together, where the buckets have such. */
+            total?: components["schemas"]["TimeseriesNumbers"];
+            /** Format: u-int64 */
+            total_runs: number;
+        };
+        /** @description Where the time of a run went. All times in ms. */
+        RunLatency: {
+            /**
+             * Format: u-int64
+             * @description While any step was running.
+             */
+            busy_ms: number;
+            /** @description The greatest sum of latencies first. */
+            by_step: components["schemas"]["StepTime"][];
+            /** @description In the order of the taxonomy, those that occur. */
+            by_step_type: components["schemas"]["StepTypeTime"][];
+            critical_path: components["schemas"]["CriticalPath"];
+            /** Format: u-int64 */
+            duration_ms: number | null;
+            idle: components["schemas"]["Idle"];
+            /**
+             * Format: u-int64
+             * @description How much longer the steps are, one behind the other, than the time in which any was running.
+             */
+            overlap_ms: number;
+            retries: components["schemas"]["Retries"];
+            /** Format: uuid */
+            run_id: string;
+            /** @description Of the latencies of all steps; exact. */
+            step_latency_ms: components["schemas"]["Percentiles"];
+        };
+        /**
+         * @description How a run stands.
+         * @enum {string}
+         */
+        RunStatus: "success" | "failure" | "partial" | "running";
+        /** @description A run without its children: the fields of a run in their order, then counts. */
+        RunSummary: {
+            agent_id: string;
+            agent_version: string;
+            /** Format: u-int32 */
+            attention_count: number;
+            created_at: components["schemas"]["Timestamp"];
+            /** Format: u-int32 */
+            decision_count: number;
+            /** Format: u-int64 */
+            duration_ms: number | null;
+            ended_at: components["schemas"]["Timestamp"] | null;
+            environment: string;
+            failures: components["schemas"]["FailureBrief"][];
+            metadata: components["schemas"]["Metadata"];
+            /** Format: uuid */
+            parent_run_id: string | null;
+            /** Format: uuid */
+            parent_step_id: string | null;
+            position: components["schemas"]["Position"];
+            /** Format: u-int32 */
+            removed_count: number;
+            /** Format: u-int32 */
+            retry_count: number;
+            /** Format: uuid */
+            run_id: string;
+            session_id: string | null;
+            /** Format: u-int32 */
+            signal_count: number;
+            started_at: components["schemas"]["Timestamp"];
+            status: components["schemas"]["RunStatus"];
+            /** Format: u-int32 */
+            step_count: number;
+            trace_id: string | null;
+        };
+        /**
+         * @description What a key may do.
+         * @enum {string}
+         */
+        Scope: "ingest" | "query" | "erase" | "admin";
+        SelectedCounts: {
+            /** Format: u-int64 */
+            count: number;
+            reasons: components["schemas"]["ReasonCount"][];
+            selected: string;
+        };
+        /** @description Who a page is signed in as. */
+        Session: {
+            /** @description What to send as `X-CSRF-Token` with every write; null unless a cookie was shown. */
+            csrf_token: string | null;
+            /**
+             * Format: u-int64
+             * @description In how many seconds the session ends.
+             */
+            ends_in_s: number | null;
+            /** @description The id of the key; null when nobody is signed in. */
+            key_id: string | null;
+            name: string | null;
+            /** @description Whether anybody must show a key to this server. */
+            required: boolean;
+            /** @description What may be done. */
+            scopes: components["schemas"]["Scope"][];
+        };
+        /** @description An observation about the quality of a run. */
+        Signal: {
+            created_at: components["schemas"]["Timestamp"];
+            metadata: components["schemas"]["Metadata"];
+            recorded_at: components["schemas"]["Timestamp"];
+            /** Format: uuid */
+            run_id: string;
+            signal_code: components["schemas"]["SignalCode"];
+            /** Format: uuid */
+            signal_id: string;
+            signal_type: components["schemas"]["SignalType"];
+            /** Format: uuid */
+            step_id: string | null;
+            tone: components["schemas"]["Tone"];
+            value: boolean;
+            /** Format: double */
+            weight: number | null;
+        };
+        /**
+         * @description What a signal observed; each code belongs to one signal type.
+         * @enum {string}
+         */
+        SignalCode: "full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached";
+        SignalCodeCounts: {
+            /**
+             * Format: u-int64
+             * @description How many of them ask for attention.
+             */
+            attention: number;
+            /** @description With which value they do. */
+            attention_value: boolean;
+            /** Format: u-int64 */
+            count: number;
+            /** Format: u-int64 */
+            count_false: number;
+            /**
+             * Format: u-int64
+             * @description Of `count`, those with the value true.
+             */
+            count_true: number;
+            /** Format: u-int64 */
+            runs: number;
+            /** Format: u-int64 */
+            runs_false: number;
+            /**
+             * Format: u-int64
+             * @description In how many runs there is one with the value true.
+             */
+            runs_true: number;
+            signal_code: components["schemas"]["SignalCode"];
+        };
+        /** @description The body of `GET /v1/signals`. */
+        Signals: {
+            /** @description The same over time, when buckets are asked for. */
+            timeline?: components["schemas"]["TimelineView_SignalsBucket"];
+            /** Format: u-int64 */
+            total_runs: number;
+            /** Format: u-int64 */
+            total_signals: number;
+            /** @description In the order of the taxonomy, those that occur. */
+            types: components["schemas"]["SignalTypeCounts"][];
+        };
+        SignalsOfBucket: {
+            /** Format: u-int64 */
+            count_false: number;
+            /** Format: u-int64 */
+            count_true: number;
+            /** Format: u-int64 */
+            runs_false: number;
+            /** Format: u-int64 */
+            runs_true: number;
+            signal_code: components["schemas"]["SignalCode"];
+            signal_type: components["schemas"]["SignalType"];
+        };
+        /**
+         * @description What a quality signal observes.
+         * @enum {string}
+         */
+        SignalType: "schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage";
+        SignalTypeCounts: {
+            codes: components["schemas"]["SignalCodeCounts"][];
+            /** Format: u-int64 */
+            count: number;
+            /** Format: u-int64 */
+            runs: number;
+            signal_type: components["schemas"]["SignalType"];
+        };
+        /** @description A number that each run has: the sum, the mean of the runs that have it, percentiles of them. */
+        Spread: {
+            /** Format: double */
+            mean: number;
+            /** Format: u-int64 */
+            p50: number | null;
+            /** Format: u-int64 */
+            p95: number | null;
+            /** Format: u-int64 */
+            p99: number | null;
+            /** Format: int64 */
+            runs: number;
+            sum: number;
+        };
+        /** @description The body of `GET /v1/stats`. */
+        Stats: {
+            /** Format: double */
+            avg_latency_ms: number;
+            failure_breakdown: {
+                [key: string]: number;
+            };
+            step_type_breakdown: {
+                [key: string]: number;
+            };
+            /** Format: double */
+            success_rate: number;
+            /** Format: u-int64 */
+            total_failures: number;
+            /** Format: u-int64 */
+            total_runs: number;
+        };
+        /** @description Runs by how they stand; only statuses of runs that have ended. */
+        StatusCounts: {
+            /** Format: u-int64 */
+            failure: number;
+            /** Format: u-int64 */
+            partial: number;
+            /** Format: u-int64 */
+            success: number;
+        };
+        /** @description A step of a run, with its attempts derived. */
+        Step: {
+            /**
+             * Format: u-int32
+             * @description Which attempt of its operation this step is, 1-based.
+             */
+            attempt: number;
+            /**
+             * Format: u-int32
+             * @description How many attempts the operation has.
+             */
+            attempts_total: number;
+            created_at: components["schemas"]["Timestamp"];
+            ended_at: components["schemas"]["Timestamp"];
+            error_code: string | null;
+            /** Format: u-int64 */
+            latency_ms: number;
+            metadata: components["schemas"]["Metadata"];
+            name: string;
+            /** Format: uuid */
+            parent_step_id: string | null;
+            /**
+             * Format: uuid
+             * @description The `step_id` of the operation's first attempt; `null` for an operation of one attempt.
+             */
+            retry_group: string | null;
+            /** Format: uuid */
+            run_id: string;
+            /** Format: u-int32 */
+            seq: number;
+            started_at: components["schemas"]["Timestamp"];
+            status: components["schemas"]["StepStatus"];
+            /** Format: uuid */
+            step_id: string;
+            step_type: components["schemas"]["StepType"];
+        };
+        StepLatency: {
+            latency_ms: components["schemas"]["Spread"];
+            name: string;
+            /** Format: double */
+            share: number;
+            step_type: components["schemas"]["StepType"];
+            /** Format: u-int64 */
+            steps: number;
+        };
+        StepName: {
+            name: string;
+            step_type: components["schemas"]["StepType"];
+        };
+        /**
+         * @description Whether a step did what it was to do.
+         * @enum {string}
+         */
+        StepStatus: "ok" | "failed" | "unknown";
+        StepTime: {
+            /** Format: u-int64 */
+            latency_ms: number;
+            name: string;
+            /**
+             * Format: u-int64
+             * @description Those that are a second or later attempt.
+             */
+            retries: number;
+            /**
+             * Format: double
+             * @description Of all steps' latencies, in percent.
+             */
+            share: number;
+            step_type: components["schemas"]["StepType"];
+            /** Format: u-int64 */
+            steps: number;
+        };
+        /**
+         * @description What kind of work a step is.
+         * @enum {string}
+         */
+        StepType: "plan" | "retrieve" | "tool" | "respond" | "other";
+        StepTypeLatency: {
+            /** @description Of each run that has any, all of them together. */
+            latency_ms: components["schemas"]["Spread"];
+            /**
+             * Format: double
+             * @description Of all steps' latencies, in percent.
+             */
+            share: number;
+            step_type: components["schemas"]["StepType"];
+            /** Format: u-int64 */
+            steps: number;
+        };
+        StepTypeTime: {
+            /** Format: u-int64 */
+            latency_ms: number;
+            /**
+             * Format: u-int64
+             * @description Those that are a second or later attempt.
+             */
+            retries: number;
+            /**
+             * Format: double
+             * @description Of all steps' latencies, in percent.
+             */
+            share: number;
+            step_type: components["schemas"]["StepType"];
+            /** Format: u-int64 */
+            steps: number;
+        };
+        /** @description The body of `GET /v1/runs/histogram` and `/v1/timeseries`. */
+        TimelineView_SignalsBucket: {
+            buckets: {
+                /** @description In the order of the taxonomy, those that occur. */
+                codes: components["schemas"]["SignalsOfBucket"][];
+                end: components["schemas"]["Timestamp"];
+                /** Format: u-int64 */
+                runs: number;
+                start: components["schemas"]["Timestamp"];
+            }[];
+            /**
+             * @description How wide a bucket is; null when there is none.
+             * @enum {string|null}
+             */
+            interval: "1s" | "2s" | "5s" | "10s" | "15s" | "30s" | "1m" | "2m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "3h" | "4h" | "6h" | "8h" | "12h" | "1d" | "1w" | "1M" | "1y" | null;
+            time_zone: string;
+            /** @description The numbers of all buckets together, where the buckets have such. */
+            total?: components["schemas"]["TimeseriesNumbers"];
+            /** Format: u-int64 */
+            total_runs: number;
+        };
+        /** @description The body of `GET /v1/runs/histogram` and `/v1/timeseries`. */
+        Timeseries: {
+            buckets: components["schemas"]["TimeseriesBucket"][];
+            /**
+             * @description How wide a bucket is; null when there is none.
+             * @enum {string|null}
+             */
+            interval: "1s" | "2s" | "5s" | "10s" | "15s" | "30s" | "1m" | "2m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "3h" | "4h" | "6h" | "8h" | "12h" | "1d" | "1w" | "1M" | "1y" | null;
+            time_zone: string;
+            /** @description The numbers of all buckets together, where the buckets have such. */
+            total?: components["schemas"]["TimeseriesNumbers"];
+            /** Format: u-int64 */
+            total_runs: number;
+        };
+        TimeseriesBucket: {
+            duration_ms: components["schemas"]["Percentiles"];
+            end: components["schemas"]["Timestamp"];
+            /**
+             * Format: double
+             * @description In percent; `null` without a run.
+             */
+            failure_rate: number | null;
+            /** Format: u-int64 */
+            failures: number;
+            /** Format: u-int64 */
+            runs: number;
+            start: components["schemas"]["Timestamp"];
+        };
+        TimeseriesNumbers: {
+            duration_ms: components["schemas"]["Percentiles"];
+            /**
+             * Format: double
+             * @description In percent; `null` without a run.
+             */
+            failure_rate: number | null;
+            /** Format: u-int64 */
+            failures: number;
+            /** Format: u-int64 */
+            runs: number;
+        };
+        /**
+         * Format: date-time
+         * @description A time in UTC, ISO-8601 with Z; the fraction of the second is left out when it is zero and has 6 digits otherwise.
+         * @example 2026-11-22T18:25:32.235977Z
+         */
+        Timestamp: string;
+        /**
+         * @description How a signal is shown. It marks, it does not judge.
+         * @enum {string}
+         */
+        Tone: "attention" | "plain";
+        VersionCount: {
+            agent_version: string;
+            /** Format: u-int64 */
+            runs: number;
+        };
+        /** @description The body of `GET /v1/agents/{agent_id}/versions/{agent_version}/latency`. */
+        VersionLatency: {
+            /** @description The greatest sum of latencies first. */
+            by_step: components["schemas"]["StepLatency"][];
+            /** @description In the order of the taxonomy, those that occur. */
+            by_step_type: components["schemas"]["StepTypeLatency"][];
+            critical_path_ms: components["schemas"]["Spread"];
+            duration_ms: components["schemas"]["Spread"];
+            idle_ms: components["schemas"]["Spread"];
+            overlap_ms: components["schemas"]["Spread"];
+            retry_waste_ms: components["schemas"]["Spread"];
+            /** Format: u-int64 */
+            runs: number;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    get_docs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page that loads nothing from elsewhere. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example <!doctype html> */
+                    "text/html": string;
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They are. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "healthy",
+                     *       "service": "query-api",
+                     *       "version": "0.1.0",
+                     *       "sync_mode": "always",
+                     *       "position": 4128,
+                     *       "ingest_port": 8000
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In the text format. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example # TYPE agenttracer_query_seconds histogram */
+                    "text/plain": string;
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_openapi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The description of this listener, in OpenAPI 3.1. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "openapi": "3.1.0"
+                     *     }
+                     */
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_agents: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description How many are shown. */
+                limit?: number;
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The agents of the runs that match. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "total_runs": 10,
+                     *       "total_agents": 1,
+                     *       "agents": [
+                     *         {
+                     *           "agent_id": "support-agent",
+                     *           "versions": 2,
+                     *           "runs": 10,
+                     *           "by_status": {
+                     *             "success": 8,
+                     *             "failure": 1,
+                     *             "partial": 1
+                     *           },
+                     *           "failure_rate": 10,
+                     *           "steps": 39,
+                     *           "runs_with_retries": 3,
+                     *           "retry_waste_ms": 502,
+                     *           "duration_ms": {
+                     *             "p50": 754,
+                     *             "p95": 2063,
+                     *             "p99": 2063
+                     *           },
+                     *           "models": [
+                     *             {
+                     *               "model": "gpt-4.1",
+                     *               "runs": 10,
+                     *               "steps": 10,
+                     *               "input_tokens": 8120,
+                     *               "output_tokens": 950,
+                     *               "cost_usd": 0.0238
+                     *             }
+                     *           ],
+                     *           "first_seen": "2026-11-22T18:00:00Z",
+                     *           "last_seen": "2026-11-22T18:25:32.235977Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Agents"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_agent_versions: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description How many are shown. */
+                limit?: number;
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The agent.
+                 * @example support-agent
+                 */
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The versions of the runs that match; the one seen first most lately stands first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "agent_id": "support-agent",
+                     *       "total_runs": 10,
+                     *       "total_versions": 1,
+                     *       "versions": [
+                     *         {
+                     *           "agent_version": "v1.4.0",
+                     *           "runs": 10,
+                     *           "by_status": {
+                     *             "success": 8,
+                     *             "failure": 1,
+                     *             "partial": 1
+                     *           },
+                     *           "failure_rate": 10,
+                     *           "steps": 39,
+                     *           "runs_with_retries": 3,
+                     *           "retry_waste_ms": 502,
+                     *           "duration_ms": {
+                     *             "p50": 754,
+                     *             "p95": 2063,
+                     *             "p99": 2063
+                     *           },
+                     *           "models": [
+                     *             {
+                     *               "model": "gpt-4.1",
+                     *               "runs": 10,
+                     *               "steps": 10,
+                     *               "input_tokens": 8120,
+                     *               "output_tokens": 950,
+                     *               "cost_usd": 0.0238
+                     *             }
+                     *           ],
+                     *           "first_seen": "2026-11-22T18:00:00Z",
+                     *           "last_seen": "2026-11-22T18:25:32.235977Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AgentVersions"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_version_latency: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The agent.
+                 * @example support-agent
+                 */
+                agent_id: string;
+                /**
+                 * @description The version.
+                 * @example v1.4.0
+                 */
+                agent_version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Times in ms. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "runs": 10,
+                     *       "duration_ms": {
+                     *         "runs": 10,
+                     *         "sum": 7540,
+                     *         "mean": 754,
+                     *         "p50": 754,
+                     *         "p95": 1508,
+                     *         "p99": 1508
+                     *       },
+                     *       "idle_ms": {
+                     *         "runs": 10,
+                     *         "sum": 2390,
+                     *         "mean": 239,
+                     *         "p50": 239,
+                     *         "p95": 478,
+                     *         "p99": 478
+                     *       },
+                     *       "overlap_ms": {
+                     *         "runs": 10,
+                     *         "sum": 0,
+                     *         "mean": 0,
+                     *         "p50": 0,
+                     *         "p95": 0,
+                     *         "p99": 0
+                     *       },
+                     *       "retry_waste_ms": {
+                     *         "runs": 10,
+                     *         "sum": 500,
+                     *         "mean": 50,
+                     *         "p50": 50,
+                     *         "p95": 100,
+                     *         "p99": 100
+                     *       },
+                     *       "critical_path_ms": {
+                     *         "runs": 10,
+                     *         "sum": 5140,
+                     *         "mean": 514,
+                     *         "p50": 514,
+                     *         "p95": 1028,
+                     *         "p99": 1028
+                     *       },
+                     *       "by_step_type": [
+                     *         {
+                     *           "step_type": "tool",
+                     *           "steps": 14,
+                     *           "share": 97.67,
+                     *           "latency_ms": {
+                     *             "runs": 10,
+                     *             "sum": 5020,
+                     *             "mean": 502,
+                     *             "p50": 502,
+                     *             "p95": 1004,
+                     *             "p99": 1004
+                     *           }
+                     *         }
+                     *       ],
+                     *       "by_step": [
+                     *         {
+                     *           "step_type": "tool",
+                     *           "name": "order_service",
+                     *           "steps": 14,
+                     *           "share": 97.67,
+                     *           "latency_ms": {
+                     *             "runs": 10,
+                     *             "sum": 5020,
+                     *             "mean": 502,
+                     *             "p50": 502,
+                     *             "p95": 1004,
+                     *             "p99": 1004
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["VersionLatency"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_runs: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description One side; required. A time is `START/END`, the end not included. */
+                base?: string;
+                /** @description In what the sides differ. Where versions are compared, one `agent_id` is required. */
+                by?: "agent_version" | "environment" | "time";
+                /** @description The other side; required. */
+                candidate?: string;
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The comparisons. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "by": "agent_version",
+                     *       "agent_id": "support-agent",
+                     *       "base": {
+                     *         "name": "v1.4.0",
+                     *         "runs": 200
+                     *       },
+                     *       "candidate": {
+                     *         "name": "v1.5.0",
+                     *         "runs": 200
+                     *       },
+                     *       "state": "significant",
+                     *       "tested": 2,
+                     *       "significant": 1,
+                     *       "false_discovery_rate": 0.05,
+                     *       "min_runs": 30,
+                     *       "rates": [
+                     *         {
+                     *           "metric": "failure_rate",
+                     *           "name": null,
+                     *           "base": {
+                     *             "runs": 200,
+                     *             "count": 10,
+                     *             "share": 0.05
+                     *           },
+                     *           "candidate": {
+                     *             "runs": 200,
+                     *             "count": 40,
+                     *             "share": 0.2
+                     *           },
+                     *           "difference": 0.15,
+                     *           "confidence_interval": [
+                     *             0.085,
+                     *             0.213
+                     *           ],
+                     *           "state": "significant",
+                     *           "test": "score",
+                     *           "p_value": 0.000006,
+                     *           "p_adjusted": 0.000012,
+                     *           "effect_size": 0.47
+                     *         }
+                     *       ],
+                     *       "failures_left_out": 0,
+                     *       "quantities": [
+                     *         {
+                     *           "metric": "duration_ms",
+                     *           "name": null,
+                     *           "exact": true,
+                     *           "base": {
+                     *             "runs": 200,
+                     *             "mean": 740,
+                     *             "p50": 740,
+                     *             "p95": 2100
+                     *           },
+                     *           "candidate": {
+                     *             "runs": 200,
+                     *             "mean": 760,
+                     *             "p50": 760,
+                     *             "p95": 2150
+                     *           },
+                     *           "p50": {
+                     *             "difference": 20,
+                     *             "confidence_interval": [
+                     *               -12,
+                     *               55
+                     *             ]
+                     *           },
+                     *           "p95": {
+                     *             "difference": 50,
+                     *             "confidence_interval": [
+                     *               -300,
+                     *               410
+                     *             ]
+                     *           },
+                     *           "state": "not_significant",
+                     *           "test": "mann_whitney",
+                     *           "p_value": 0.31,
+                     *           "p_adjusted": 0.31,
+                     *           "effect_size": 0.06
+                     *         }
+                     *       ],
+                     *       "distributions": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Compare"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_decisions: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description How many are shown. */
+                limit?: number;
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The decisions of the runs that match, by type. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "total_runs": 10,
+                     *       "total_decisions": 10,
+                     *       "types": [
+                     *         {
+                     *           "decision_type": "tool_selection",
+                     *           "count": 10,
+                     *           "runs": 10,
+                     *           "confidence": [
+                     *             0,
+                     *             0,
+                     *             0,
+                     *             0,
+                     *             0,
+                     *             0,
+                     *             0,
+                     *             0,
+                     *             9,
+                     *             0
+                     *           ],
+                     *           "without_confidence": 1,
+                     *           "reasons": [
+                     *             {
+                     *               "reason_code": "fresh_data_required",
+                     *               "count": 10
+                     *             }
+                     *           ],
+                     *           "distinct_selected": 1,
+                     *           "selected": [
+                     *             {
+                     *               "selected": "api",
+                     *               "count": 10,
+                     *               "reasons": [
+                     *                 {
+                     *                   "reason_code": "fresh_data_required",
+                     *                   "count": 10
+                     *                 }
+                     *               ]
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Decisions"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_erasures: {
+        parameters: {
+            query?: {
+                /** @description Only those that were accepted before this position of the log. */
+                before?: number;
+                /** @description How many. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The erasures of the page. */
+            200: {
+                headers: {
+                    /** @description The next page, when there is one: `</v1/erasures?before=...>; rel="next"`. */
+                    Link?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "erasure_id": "5e0c6f5c-9d0d-4b0e-8f5e-5a8b3f0f9a11",
+                     *         "state": "hidden",
+                     *         "selected_by": [
+                     *           "run"
+                     *         ],
+                     *         "runs": 1,
+                     *         "batches": 1,
+                     *         "accepted_at": "2026-11-22T18:25:33.496674Z",
+                     *         "hidden_at": "2026-11-22T18:25:33.496674Z",
+                     *         "purged_at": null,
+                     *         "positions": {
+                     *           "accepted": 4711,
+                     *           "hidden": 4711,
+                     *           "purged": null
+                     *         },
+                     *         "digest": "0f2c9a1e5b7d3846aa01bb02cc03dd04ee05ff0610213243546576879809a1b2"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Erasure"][];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "uuid_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "limit"
+                     *           ],
+                     *           "msg": "Input should be a valid UUID"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    erase_runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Which runs, at most 1 MiB. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "agent_id": "support-agent",
+                 *       "end_time": "2026-11-01T00:00:00Z"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewErasure"];
+            };
+        };
+        responses: {
+            /** @description They are hidden. */
+            201: {
+                headers: {
+                    /** @description Where its state is told. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "erasure_id": "5e0c6f5c-9d0d-4b0e-8f5e-5a8b3f0f9a11",
+                     *       "state": "hidden",
+                     *       "selected_by": [
+                     *         "run"
+                     *       ],
+                     *       "runs": 1,
+                     *       "batches": 1,
+                     *       "accepted_at": "2026-11-22T18:25:33.496674Z",
+                     *       "hidden_at": "2026-11-22T18:25:33.496674Z",
+                     *       "purged_at": null,
+                     *       "positions": {
+                     *         "accepted": 4711,
+                     *         "hidden": 4711,
+                     *         "purged": null
+                     *       },
+                     *       "digest": "0f2c9a1e5b7d3846aa01bb02cc03dd04ee05ff0610213243546576879809a1b2"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No run matches. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "No run matches: nothing was erased",
+                     *       "status_code": 404,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too long, or too many runs match. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The body is over 1048576 bytes, or did not arrive",
+                     *       "status_code": 413,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "uuid_parsing",
+                     *           "loc": [
+                     *             "body",
+                     *             "run_id"
+                     *           ],
+                     *           "msg": "Input should be a valid UUID"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too much is being written. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too much is being written, try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The log takes nothing now, or the runs could not be read. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The disk is full",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_erasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The erasure.
+                 * @example 5e0c6f5c-9d0d-4b0e-8f5e-5a8b3f0f9a11
+                 */
+                erasure_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its receipt. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "erasure_id": "5e0c6f5c-9d0d-4b0e-8f5e-5a8b3f0f9a11",
+                     *       "state": "hidden",
+                     *       "selected_by": [
+                     *         "run"
+                     *       ],
+                     *       "runs": 1,
+                     *       "batches": 1,
+                     *       "accepted_at": "2026-11-22T18:25:33.496674Z",
+                     *       "hidden_at": "2026-11-22T18:25:33.496674Z",
+                     *       "purged_at": null,
+                     *       "positions": {
+                     *         "accepted": 4711,
+                     *         "hidden": 4711,
+                     *         "purged": null
+                     *       },
+                     *       "digest": "0f2c9a1e5b7d3846aa01bb02cc03dd04ee05ff0610213243546576879809a1b2"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such erasure. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Erasure 5e0c6f5c-9d0d-4b0e-8f5e-5a8b3f0f9a11 not found",
+                     *       "status_code": 404,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "uuid_parsing",
+                     *           "loc": [
+                     *             "path",
+                     *             "erasure_id"
+                     *           ],
+                     *           "msg": "Input should be a valid UUID"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_facets: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Which filters; `meta.` and a key for a fact. All but facts when none is named. */
+                field?: string[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description How many are shown. */
+                limit?: number;
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The most frequent values of each filter. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "total_runs": 10,
+                     *       "facets": [
+                     *         {
+                     *           "field": "status",
+                     *           "distinct": 2,
+                     *           "values": [
+                     *             {
+                     *               "value": "success",
+                     *               "runs": 9
+                     *             },
+                     *             {
+                     *               "value": "failure",
+                     *               "runs": 1
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Facets"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_failures: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description How many are shown. */
+                limit?: number;
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The largest clusters of the runs that match. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "total_runs": 10,
+                     *       "runs_with_failure": 2,
+                     *       "total_clusters": 1,
+                     *       "clusters": [
+                     *         {
+                     *           "cluster": "3f1c2a9b7d604e55",
+                     *           "runs": 1,
+                     *           "failed_runs": 1,
+                     *           "share": 10,
+                     *           "first_seen": "2026-11-22T18:25:32.235977Z",
+                     *           "last_seen": "2026-11-22T18:25:32.235977Z",
+                     *           "versions": [
+                     *             {
+                     *               "agent_version": "v1.4.0",
+                     *               "runs": 1
+                     *             }
+                     *           ],
+                     *           "examples": [
+                     *             "01a20481-9a4b-71d8-a64b-5bae045ba445"
+                     *           ],
+                     *           "cause": {
+                     *             "agent_id": "support-agent",
+                     *             "failure_type": "tool",
+                     *             "failure_code": "timeout",
+                     *             "step": {
+                     *               "step_type": "tool",
+                     *               "name": "order_service"
+                     *             },
+                     *             "step_seq": 3,
+                     *             "path": [
+                     *               {
+                     *                 "step_type": "plan",
+                     *                 "name": "analyze_query"
+                     *               }
+                     *             ],
+                     *             "spread_to": []
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failures"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Without their secrets. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "keys": [
+                     *         {
+                     *           "key_id": "0f3a9c21d4e7",
+                     *           "name": "dashboard",
+                     *           "scopes": [
+                     *             "query"
+                     *           ],
+                     *           "created_at": "2026-11-22T18:25:32.235977Z",
+                     *           "expires_at": null,
+                     *           "rotated_at": null,
+                     *           "revoked_at": null,
+                     *           "requests_per_second": null
+                     *         }
+                     *       ],
+                     *       "actions": [
+                     *         {
+                     *           "at": "2026-11-22T18:25:32.235977Z",
+                     *           "action": "created",
+                     *           "key_id": "0f3a9c21d4e7",
+                     *           "by": "command line"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyList"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The keys could not be read or written. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the keys cannot be changed now",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What it is to be. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "dashboard",
+                 *       "scopes": [
+                 *         "query"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyDraft"];
+            };
+        };
+        responses: {
+            /** @description The key, shown this once. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "key": "at_0f3a9c21d4e7_secret",
+                     *       "key_id": "0f3a9c21d4e7",
+                     *       "name": "dashboard",
+                     *       "scopes": [
+                     *         "query"
+                     *       ],
+                     *       "created_at": "2026-11-22T18:25:32.235977Z",
+                     *       "expires_at": null,
+                     *       "rotated_at": null,
+                     *       "revoked_at": null,
+                     *       "requests_per_second": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NewKey"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the body did not arrive in time",
+                     *       "status_code": 408,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are as many keys as may be. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "there are 1000 keys already: revoke those that nobody uses",
+                     *       "status_code": 409,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the body must be at most 16 KiB",
+                     *       "status_code": 413,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "missing",
+                     *           "loc": [
+                     *             "body",
+                     *             "name"
+                     *           ],
+                     *           "msg": "Field required"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The keys could not be read or written. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the keys cannot be changed now",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The key's id.
+                 * @example 0f3a9c21d4e7
+                 */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key, as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "key_id": "0f3a9c21d4e7",
+                     *       "name": "dashboard",
+                     *       "scopes": [
+                     *         "query"
+                     *       ],
+                     *       "created_at": "2026-11-22T18:25:32.235977Z",
+                     *       "expires_at": null,
+                     *       "rotated_at": null,
+                     *       "revoked_at": null,
+                     *       "requests_per_second": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Key"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such key, or it has ended. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "there is no valid key 0f3a9c21d4e7",
+                     *       "status_code": 404,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The keys could not be read or written. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the keys cannot be changed now",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_key: {
+        parameters: {
+            query?: {
+                /** @description How many seconds the secret before stays valid; 0 when it is left out. */
+                grace_s?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The key's id.
+                 * @example 0f3a9c21d4e7
+                 */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key, shown this once. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "key": "at_0f3a9c21d4e7_secret",
+                     *       "key_id": "0f3a9c21d4e7",
+                     *       "name": "dashboard",
+                     *       "scopes": [
+                     *         "query"
+                     *       ],
+                     *       "created_at": "2026-11-22T18:25:32.235977Z",
+                     *       "expires_at": null,
+                     *       "rotated_at": null,
+                     *       "revoked_at": null,
+                     *       "requests_per_second": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NewKey"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such key, or it has ended. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "there is no valid key 0f3a9c21d4e7",
+                     *       "status_code": 404,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "grace_s"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The keys could not be read or written. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the keys cannot be changed now",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_runs: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description Where the page begins: from the header `Link` of the one before. */
+                cursor?: string;
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description In which direction. */
+                order?: "asc" | "desc";
+                /** @description Which page, from 1; without a meaning beside `cursor`. */
+                page?: number;
+                /** @description How many runs a page holds at most. */
+                page_size?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description What the runs are ordered by. */
+                sort?: "started_at" | "duration_ms" | "step_count" | "retry_count";
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+                /** @description `summary` shows each run as a `RunSummary`: without its steps, decisions and signals, but with their numbers. */
+                view?: "full" | "summary";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The runs of the page. */
+            200: {
+                headers: {
+                    /** @description The next page, when there is one: `</v1/runs?cursor=...>; rel="next"`. */
+                    Link?: string;
+                    /** @description How many runs of the page are shown as summaries because their records are damaged. */
+                    "X-Damaged-Runs"?: number;
+                    /** @description How many runs match. */
+                    "X-Total-Count"?: number;
+                    /** @description In place of `X-Total-Count` when counting all would take long: at least so many match. */
+                    "X-Total-Count-Min"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *         "agent_id": "support-agent",
+                     *         "agent_version": "v1.4.0",
+                     *         "environment": "production",
+                     *         "status": "failure",
+                     *         "started_at": "2026-11-22T18:25:32.235977Z",
+                     *         "ended_at": "2026-11-22T18:25:32.989977Z",
+                     *         "created_at": "2026-11-22T18:25:33.496977Z",
+                     *         "steps": [
+                     *           {
+                     *             "step_id": "01a20481-9a4b-7c19-b5a1-3a2abc8e5f01",
+                     *             "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *             "seq": 0,
+                     *             "step_type": "plan",
+                     *             "name": "analyze_query",
+                     *             "latency_ms": 12,
+                     *             "started_at": "2026-11-22T18:25:32.235977Z",
+                     *             "ended_at": "2026-11-22T18:25:32.247977Z",
+                     *             "metadata": {},
+                     *             "created_at": "2026-11-22T18:25:33.496977Z",
+                     *             "status": "ok",
+                     *             "error_code": null,
+                     *             "parent_step_id": null,
+                     *             "attempt": 1,
+                     *             "attempts_total": 1,
+                     *             "retry_group": null
+                     *           },
+                     *           {
+                     *             "step_id": "01a20481-9a4c-7068-9266-9f7d7c650bf6",
+                     *             "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *             "seq": 1,
+                     *             "step_type": "tool",
+                     *             "name": "order_service",
+                     *             "latency_ms": 251,
+                     *             "started_at": "2026-11-22T18:25:32.255977Z",
+                     *             "ended_at": "2026-11-22T18:25:32.506977Z",
+                     *             "metadata": {
+                     *               "http_status": 504
+                     *             },
+                     *             "created_at": "2026-11-22T18:25:33.496977Z",
+                     *             "status": "failed",
+                     *             "error_code": "timeout",
+                     *             "parent_step_id": null,
+                     *             "attempt": 1,
+                     *             "attempts_total": 2,
+                     *             "retry_group": "01a20481-9a4c-7068-9266-9f7d7c650bf6"
+                     *           },
+                     *           {
+                     *             "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *             "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *             "seq": 2,
+                     *             "step_type": "tool",
+                     *             "name": "order_service",
+                     *             "latency_ms": 251,
+                     *             "started_at": "2026-11-22T18:25:32.737977Z",
+                     *             "ended_at": "2026-11-22T18:25:32.988977Z",
+                     *             "metadata": {
+                     *               "http_status": 504
+                     *             },
+                     *             "created_at": "2026-11-22T18:25:33.496977Z",
+                     *             "status": "failed",
+                     *             "error_code": "timeout",
+                     *             "parent_step_id": null,
+                     *             "attempt": 2,
+                     *             "attempts_total": 2,
+                     *             "retry_group": "01a20481-9a4c-7068-9266-9f7d7c650bf6"
+                     *           }
+                     *         ],
+                     *         "failures": [
+                     *           {
+                     *             "failure_id": "01a20481-9f38-73e9-99a4-458f6c5044cc",
+                     *             "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *             "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *             "failure_type": "tool",
+                     *             "failure_code": "timeout",
+                     *             "message": "The order service did not answer within 250 ms, twice",
+                     *             "created_at": "2026-11-22T18:25:33.496977Z"
+                     *           }
+                     *         ],
+                     *         "decisions": [
+                     *           {
+                     *             "decision_id": "01a20481-9d3e-7814-a240-eb70f846e211",
+                     *             "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *             "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *             "decision_type": "retry_strategy",
+                     *             "selected": "give_up",
+                     *             "reason_code": "retry_budget_exhausted",
+                     *             "confidence": 0.9,
+                     *             "metadata": {
+                     *               "candidates": [
+                     *                 "retry",
+                     *                 "give_up"
+                     *               ]
+                     *             },
+                     *             "recorded_at": "2026-11-22T18:25:33.496977Z",
+                     *             "created_at": "2026-11-22T18:25:33.496977Z"
+                     *           }
+                     *         ],
+                     *         "quality_signals": [
+                     *           {
+                     *             "signal_id": "01a20481-9d3f-7a02-8f6a-1d2c0b7791ee",
+                     *             "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *             "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *             "signal_type": "tool_failure",
+                     *             "signal_code": "timeout",
+                     *             "value": true,
+                     *             "weight": null,
+                     *             "metadata": {},
+                     *             "recorded_at": "2026-11-22T18:25:33.496977Z",
+                     *             "created_at": "2026-11-22T18:25:33.496977Z",
+                     *             "tone": "attention"
+                     *           }
+                     *         ],
+                     *         "duration_ms": 754,
+                     *         "parent_run_id": null,
+                     *         "parent_step_id": null,
+                     *         "session_id": "conversation-17",
+                     *         "trace_id": null,
+                     *         "metadata": {
+                     *           "model": "gpt-4.1"
+                     *         },
+                     *         "removed_count": 0,
+                     *         "position": 4120
+                     *       }
+                     *     ]
+                     */
+                    "application/json": (components["schemas"]["Run"] | components["schemas"]["RunSummary"])[];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The runs of the page are too large together. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The runs of this page are over 64 MiB: ask with a smaller page_size or view=summary",
+                     *       "status_code": 413,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the answer that the client has. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /**
+                 * @description The run, by its UUID.
+                 * @example 01a20481-9a4b-71d8-a64b-5bae045ba445
+                 */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The run. */
+            200: {
+                headers: {
+                    /** @description Names what the run is now; only of a run that has ended. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *       "agent_id": "support-agent",
+                     *       "agent_version": "v1.4.0",
+                     *       "environment": "production",
+                     *       "status": "failure",
+                     *       "started_at": "2026-11-22T18:25:32.235977Z",
+                     *       "ended_at": "2026-11-22T18:25:32.989977Z",
+                     *       "created_at": "2026-11-22T18:25:33.496977Z",
+                     *       "steps": [
+                     *         {
+                     *           "step_id": "01a20481-9a4b-7c19-b5a1-3a2abc8e5f01",
+                     *           "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *           "seq": 0,
+                     *           "step_type": "plan",
+                     *           "name": "analyze_query",
+                     *           "latency_ms": 12,
+                     *           "started_at": "2026-11-22T18:25:32.235977Z",
+                     *           "ended_at": "2026-11-22T18:25:32.247977Z",
+                     *           "metadata": {},
+                     *           "created_at": "2026-11-22T18:25:33.496977Z",
+                     *           "status": "ok",
+                     *           "error_code": null,
+                     *           "parent_step_id": null,
+                     *           "attempt": 1,
+                     *           "attempts_total": 1,
+                     *           "retry_group": null
+                     *         },
+                     *         {
+                     *           "step_id": "01a20481-9a4c-7068-9266-9f7d7c650bf6",
+                     *           "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *           "seq": 1,
+                     *           "step_type": "tool",
+                     *           "name": "order_service",
+                     *           "latency_ms": 251,
+                     *           "started_at": "2026-11-22T18:25:32.255977Z",
+                     *           "ended_at": "2026-11-22T18:25:32.506977Z",
+                     *           "metadata": {
+                     *             "http_status": 504
+                     *           },
+                     *           "created_at": "2026-11-22T18:25:33.496977Z",
+                     *           "status": "failed",
+                     *           "error_code": "timeout",
+                     *           "parent_step_id": null,
+                     *           "attempt": 1,
+                     *           "attempts_total": 2,
+                     *           "retry_group": "01a20481-9a4c-7068-9266-9f7d7c650bf6"
+                     *         },
+                     *         {
+                     *           "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *           "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *           "seq": 2,
+                     *           "step_type": "tool",
+                     *           "name": "order_service",
+                     *           "latency_ms": 251,
+                     *           "started_at": "2026-11-22T18:25:32.737977Z",
+                     *           "ended_at": "2026-11-22T18:25:32.988977Z",
+                     *           "metadata": {
+                     *             "http_status": 504
+                     *           },
+                     *           "created_at": "2026-11-22T18:25:33.496977Z",
+                     *           "status": "failed",
+                     *           "error_code": "timeout",
+                     *           "parent_step_id": null,
+                     *           "attempt": 2,
+                     *           "attempts_total": 2,
+                     *           "retry_group": "01a20481-9a4c-7068-9266-9f7d7c650bf6"
+                     *         }
+                     *       ],
+                     *       "failures": [
+                     *         {
+                     *           "failure_id": "01a20481-9f38-73e9-99a4-458f6c5044cc",
+                     *           "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *           "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *           "failure_type": "tool",
+                     *           "failure_code": "timeout",
+                     *           "message": "The order service did not answer within 250 ms, twice",
+                     *           "created_at": "2026-11-22T18:25:33.496977Z"
+                     *         }
+                     *       ],
+                     *       "decisions": [
+                     *         {
+                     *           "decision_id": "01a20481-9d3e-7814-a240-eb70f846e211",
+                     *           "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *           "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *           "decision_type": "retry_strategy",
+                     *           "selected": "give_up",
+                     *           "reason_code": "retry_budget_exhausted",
+                     *           "confidence": 0.9,
+                     *           "metadata": {
+                     *             "candidates": [
+                     *               "retry",
+                     *               "give_up"
+                     *             ]
+                     *           },
+                     *           "recorded_at": "2026-11-22T18:25:33.496977Z",
+                     *           "created_at": "2026-11-22T18:25:33.496977Z"
+                     *         }
+                     *       ],
+                     *       "quality_signals": [
+                     *         {
+                     *           "signal_id": "01a20481-9d3f-7a02-8f6a-1d2c0b7791ee",
+                     *           "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *           "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *           "signal_type": "tool_failure",
+                     *           "signal_code": "timeout",
+                     *           "value": true,
+                     *           "weight": null,
+                     *           "metadata": {},
+                     *           "recorded_at": "2026-11-22T18:25:33.496977Z",
+                     *           "created_at": "2026-11-22T18:25:33.496977Z",
+                     *           "tone": "attention"
+                     *         }
+                     *       ],
+                     *       "duration_ms": 754,
+                     *       "parent_run_id": null,
+                     *       "parent_step_id": null,
+                     *       "session_id": "conversation-17",
+                     *       "trace_id": null,
+                     *       "metadata": {
+                     *         "model": "gpt-4.1"
+                     *       },
+                     *       "removed_count": 0,
+                     *       "position": 4120
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description The client has the answer already. */
+            304: {
+                headers: {
+                    /** @description Names what the run is now; only of a run that has ended. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such run. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Run 01a20481-9a4b-71d8-a64b-5bae045ba445 not found",
+                     *       "status_code": 404,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    erase_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The run.
+                 * @example 01a20481-9a4b-71d8-a64b-5bae045ba445
+                 */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is hidden. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "erasure_id": "5e0c6f5c-9d0d-4b0e-8f5e-5a8b3f0f9a11",
+                     *       "state": "hidden",
+                     *       "selected_by": [
+                     *         "run"
+                     *       ],
+                     *       "runs": 1,
+                     *       "batches": 1,
+                     *       "accepted_at": "2026-11-22T18:25:33.496674Z",
+                     *       "hidden_at": "2026-11-22T18:25:33.496674Z",
+                     *       "purged_at": null,
+                     *       "positions": {
+                     *         "accepted": 4711,
+                     *         "hidden": 4711,
+                     *         "purged": null
+                     *       },
+                     *       "digest": "0f2c9a1e5b7d3846aa01bb02cc03dd04ee05ff0610213243546576879809a1b2"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such run. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Run 01a20481-9a4b-71d8-a64b-5bae045ba445 not found",
+                     *       "status_code": 404,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was erased before. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Run 01a20481-9a4b-71d8-a64b-5bae045ba445 was erased before by erasure 5e0c6f5c-9d0d-4b0e-8f5e-5a8b3f0f9a11",
+                     *       "status_code": 410,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "uuid_parsing",
+                     *           "loc": [
+                     *             "path",
+                     *             "run_id"
+                     *           ],
+                     *           "msg": "Input should be a valid UUID"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too much is being written. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too much is being written, try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The log takes nothing now, or the runs could not be read. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The disk is full",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run_decisions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The run, by its UUID.
+                 * @example 01a20481-9a4b-71d8-a64b-5bae045ba445
+                 */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The decisions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "decision_id": "01a20481-9d3e-7814-a240-eb70f846e211",
+                     *         "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *         "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *         "decision_type": "retry_strategy",
+                     *         "selected": "give_up",
+                     *         "reason_code": "retry_budget_exhausted",
+                     *         "confidence": 0.9,
+                     *         "metadata": {
+                     *           "candidates": [
+                     *             "retry",
+                     *             "give_up"
+                     *           ]
+                     *         },
+                     *         "recorded_at": "2026-11-22T18:25:33.496977Z",
+                     *         "created_at": "2026-11-22T18:25:33.496977Z"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Decision"][];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such run. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Run 01a20481-9a4b-71d8-a64b-5bae045ba445 not found",
+                     *       "status_code": 404,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run_events: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The run, by its UUID.
+                 * @example 01a20481-9a4b-71d8-a64b-5bae045ba445
+                 */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The records in the order of the log. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "position": 4127,
+                     *         "time": "2026-11-22T18:25:33.496674Z",
+                     *         "type": "run_ended",
+                     *         "status": "failure",
+                     *         "ended_at": "2026-11-22T18:25:32.990156Z",
+                     *         "removed_count": 0
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Event"][];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such run. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Run 01a20481-9a4b-71d8-a64b-5bae045ba445 not found",
+                     *       "status_code": 404,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run_failures: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The run, by its UUID.
+                 * @example 01a20481-9a4b-71d8-a64b-5bae045ba445
+                 */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The failures. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "failure_id": "01a20481-9f38-73e9-99a4-458f6c5044cc",
+                     *         "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *         "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *         "failure_type": "tool",
+                     *         "failure_code": "timeout",
+                     *         "message": "The order service did not answer within 250 ms, twice",
+                     *         "created_at": "2026-11-22T18:25:33.496977Z"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Failure"][];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run_latency: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the answer that the client has. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /**
+                 * @description The run, by its UUID.
+                 * @example 01a20481-9a4b-71d8-a64b-5bae045ba445
+                 */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Times in ms. */
+            200: {
+                headers: {
+                    /** @description Names what the run is now; only of a run that has ended. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *       "duration_ms": 754,
+                     *       "busy_ms": 514,
+                     *       "idle": {
+                     *         "before_first_step_ms": 0,
+                     *         "between_steps_ms": 239,
+                     *         "after_last_step_ms": 1
+                     *       },
+                     *       "overlap_ms": 0,
+                     *       "retries": {
+                     *         "operations": 1,
+                     *         "attempts": 2,
+                     *         "waste_ms": 251,
+                     *         "backoff_ms": 231
+                     *       },
+                     *       "critical_path": {
+                     *         "steps_ms": 251,
+                     *         "steps": [
+                     *           {
+                     *             "step_id": "01a20481-9a4c-7068-9266-9f7d7c650bf6",
+                     *             "seq": 1,
+                     *             "step_type": "tool",
+                     *             "name": "order_service",
+                     *             "length_ms": 251,
+                     *             "waited_ms": 8
+                     *           }
+                     *         ]
+                     *       },
+                     *       "by_step_type": [
+                     *         {
+                     *           "step_type": "tool",
+                     *           "steps": 2,
+                     *           "retries": 1,
+                     *           "latency_ms": 502,
+                     *           "share": 97.67
+                     *         }
+                     *       ],
+                     *       "by_step": [
+                     *         {
+                     *           "step_type": "tool",
+                     *           "name": "order_service",
+                     *           "steps": 2,
+                     *           "retries": 1,
+                     *           "latency_ms": 502,
+                     *           "share": 97.67
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RunLatency"];
+                };
+            };
+            /** @description The client has the answer already. */
+            304: {
+                headers: {
+                    /** @description Names what the run is now; only of a run that has ended. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such run. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Run 01a20481-9a4b-71d8-a64b-5bae045ba445 not found",
+                     *       "status_code": 404,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run_signals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The run, by its UUID.
+                 * @example 01a20481-9a4b-71d8-a64b-5bae045ba445
+                 */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The signals. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "signal_id": "01a20481-9d3f-7a02-8f6a-1d2c0b7791ee",
+                     *         "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *         "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *         "signal_type": "tool_failure",
+                     *         "signal_code": "timeout",
+                     *         "value": true,
+                     *         "weight": null,
+                     *         "metadata": {},
+                     *         "recorded_at": "2026-11-22T18:25:33.496977Z",
+                     *         "created_at": "2026-11-22T18:25:33.496977Z",
+                     *         "tone": "attention"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Signal"][];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such run. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Run 01a20481-9a4b-71d8-a64b-5bae045ba445 not found",
+                     *       "status_code": 404,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run_steps: {
+        parameters: {
+            query?: {
+                /** @description Only steps behind this `seq`. */
+                after_seq?: number;
+                /** @description How many steps at most. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The run, by its UUID.
+                 * @example 01a20481-9a4b-71d8-a64b-5bae045ba445
+                 */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The steps in `seq` order. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "step_id": "01a20481-9c42-7dab-bd06-2a299ac06cc7",
+                     *         "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *         "seq": 2,
+                     *         "step_type": "tool",
+                     *         "name": "order_service",
+                     *         "latency_ms": 251,
+                     *         "started_at": "2026-11-22T18:25:32.737977Z",
+                     *         "ended_at": "2026-11-22T18:25:32.988977Z",
+                     *         "metadata": {
+                     *           "http_status": 504
+                     *         },
+                     *         "created_at": "2026-11-22T18:25:33.496977Z",
+                     *         "status": "failed",
+                     *         "error_code": "timeout",
+                     *         "parent_step_id": null,
+                     *         "attempt": 2,
+                     *         "attempts_total": 2,
+                     *         "retry_group": "01a20481-9a4c-7068-9266-9f7d7c650bf6"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Step"][];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such run, or it has no steps. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "No steps found for run 01a20481-9a4b-71d8-a64b-5bae045ba445",
+                     *       "status_code": 404,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run_histogram: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description How many buckets at most, where the width is chosen. */
+                buckets?: number;
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description How wide a bucket is; chosen by the time range when it is left out. `1w` begins on Monday, `1M` and `1y` follow the calendar. */
+                interval?: "1s" | "2s" | "5s" | "10s" | "15s" | "30s" | "1m" | "2m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "3h" | "4h" | "6h" | "8h" | "12h" | "1d" | "1w" | "1M" | "1y";
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+                /** @description Where the buckets' days begin: `UTC` or an offset from it, as `+02:00`. */
+                time_zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Buckets without a gap. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "interval": "1h",
+                     *       "time_zone": "UTC",
+                     *       "total_runs": 10,
+                     *       "buckets": [
+                     *         {
+                     *           "start": "2026-11-22T18:00:00Z",
+                     *           "end": "2026-11-22T19:00:00Z",
+                     *           "runs": 10,
+                     *           "by_status": {
+                     *             "success": 8,
+                     *             "failure": 1,
+                     *             "partial": 1
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RunHistogram"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By key or by cookie. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "required": true,
+                     *       "key_id": "0f3a9c21d4e7",
+                     *       "name": "dashboard",
+                     *       "scopes": [
+                     *         "query"
+                     *       ],
+                     *       "csrf_token": "5d0c",
+                     *       "ends_in_s": 43200
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The key. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "key": "at_0f3a9c21d4e7_secret"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Credentials"];
+            };
+        };
+        responses: {
+            /** @description The session. */
+            200: {
+                headers: {
+                    /** @description The cookie. */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "required": true,
+                     *       "key_id": "0f3a9c21d4e7",
+                     *       "name": "dashboard",
+                     *       "scopes": [
+                     *         "query"
+                     *       ],
+                     *       "csrf_token": "5d0c",
+                     *       "ends_in_s": 43200
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description The key is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key is not valid",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the body did not arrive in time",
+                     *       "status_code": 408,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the body must be at most 16 KiB",
+                     *       "status_code": 413,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "missing",
+                     *           "loc": [
+                     *             "body",
+                     *             "name"
+                     *           ],
+                     *           "msg": "Field required"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is none any more. */
+            204: {
+                headers: {
+                    /** @description Takes the cookie away. */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_signals: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description How many buckets at most, where the width is chosen. */
+                buckets?: number;
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description How wide a bucket is; chosen by the time range when it is left out. `1w` begins on Monday, `1M` and `1y` follow the calendar. */
+                interval?: "1s" | "2s" | "5s" | "10s" | "15s" | "30s" | "1m" | "2m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "3h" | "4h" | "6h" | "8h" | "12h" | "1d" | "1w" | "1M" | "1y";
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+                /** @description Where the buckets' days begin: `UTC` or an offset from it, as `+02:00`. */
+                time_zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The signals of the runs that match, by type and code. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "total_runs": 10,
+                     *       "total_signals": 10,
+                     *       "types": [
+                     *         {
+                     *           "signal_type": "schema_valid",
+                     *           "count": 10,
+                     *           "runs": 10,
+                     *           "codes": [
+                     *             {
+                     *               "signal_code": "full_match",
+                     *               "count": 10,
+                     *               "runs": 10,
+                     *               "count_true": 9,
+                     *               "count_false": 1,
+                     *               "runs_true": 9,
+                     *               "runs_false": 1,
+                     *               "attention": 1,
+                     *               "attention_value": false
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Signals"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_stats: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Of all runs that match. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "total_runs": 10,
+                     *       "total_failures": 1,
+                     *       "success_rate": 90,
+                     *       "avg_latency_ms": 45.87,
+                     *       "failure_breakdown": {
+                     *         "retrieval/empty_retrieval": 1,
+                     *         "tool/timeout": 1
+                     *       },
+                     *       "step_type_breakdown": {
+                     *         "plan": 10,
+                     *         "retrieve": 5,
+                     *         "tool": 14,
+                     *         "respond": 10
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Stats"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tail_runs: {
+        parameters: {
+            query?: {
+                /** @description The position after which to begin; the end of the log when it is left out. */
+                after?: number;
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+            };
+            header?: {
+                /** @description The id of the last event seen; counts before `after`. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A stream that ends when the client leaves or the server stops. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example retry: 1000
+                     *     id: 4120
+                     *
+                     *     event: run
+                     *     id: 4128
+                     *     data: {"run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445"}
+                     */
+                    "text/event-stream": string;
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description As many clients as may be follow already. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many connections are open. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "too many connections are open",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_timeseries: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent_id?: string[];
+                /** @description Its version. */
+                agent_version?: string[];
+                /** @description How many buckets at most, where the width is chosen. */
+                buckets?: number;
+                /** @description The type of a decision of the run. */
+                decision_type?: ("tool_selection" | "retrieval_strategy" | "response_mode" | "retry_strategy" | "orchestration_path")[];
+                /** @description Runs that began at this time or earlier. */
+                end_time?: string;
+                /** @description Where it ran. */
+                environment?: string[];
+                /** @description A cluster of `/v1/failures`. */
+                failure_cluster?: string[];
+                /** @description The code of a failure of the run. */
+                failure_code?: string[];
+                /** @description The type of a failure of the run. */
+                failure_type?: ("tool" | "model" | "retrieval" | "orchestration")[];
+                /** @description Whether anything was tried again. */
+                has_retries?: boolean[];
+                /** @description How wide a bucket is; chosen by the time range when it is left out. `1w` begins on Monday, `1M` and `1y` follow the calendar. */
+                interval?: "1s" | "2s" | "5s" | "10s" | "15s" | "30s" | "1m" | "2m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "3h" | "4h" | "6h" | "8h" | "12h" | "1d" | "1w" | "1M" | "1y";
+                /** @description Live runs, too. */
+                live?: boolean[];
+                /** @description Runs that took at most so long. */
+                max_duration_ms?: number;
+                /** @description `meta.KEY=VALUE`: runs with this fact in their metadata. */
+                meta?: {
+                    [key: string]: string;
+                };
+                /** @description Runs that took at least so long. */
+                min_duration_ms?: number;
+                /** @description The run that began it. */
+                parent_run_id?: string[];
+                /** @description A search line; see the documentation of queries. */
+                q?: string[];
+                /** @description The reason of a decision; of the same one as `decision_type`. */
+                reason_code?: ("fresh_data_required" | "cached_data_sufficient" | "tool_unavailable" | "cost_optimization" | "latency_optimization" | "accuracy_required" | "semantic_search_preferred" | "keyword_match_sufficient" | "hybrid_approach_needed" | "filter_applied" | "rerank_required" | "streaming_requested" | "batch_preferred" | "format_constraint" | "length_constraint" | "transient_error_detected" | "rate_limit_encountered" | "no_retry_terminal_error" | "retry_budget_exhausted" | "backoff_required" | "sequential_required" | "parallel_preferred" | "conditional_branch" | "early_exit" | "fallback_path")[];
+                /** @description The session. */
+                session_id?: string[];
+                /** @description The code of a signal; of the same one as `signal_type`. */
+                signal_code?: ("full_match" | "partial_match" | "validation_failed" | "no_schema_defined" | "no_results" | "filtered_out" | "index_empty" | "first_attempt" | "after_retry" | "fallback_used" | "timeout" | "invalid_input" | "unavailable" | "rate_limited" | "authentication_failed" | "single_retry" | "multiple_retries" | "max_retries_reached" | "under_threshold" | "exceeded_threshold" | "significantly_exceeded" | "low_usage" | "moderate_usage" | "high_usage" | "limit_approached")[];
+                /** @description The type of a signal of the run. */
+                signal_type?: ("schema_valid" | "empty_retrieval" | "tool_success" | "tool_failure" | "retry_occurred" | "latency_threshold" | "token_usage")[];
+                /** @description The value of that signal. */
+                signal_value?: boolean[];
+                /** @description Runs that began at this time or later. */
+                start_time?: string;
+                /** @description How the run stands; a live run is shown only when `running` is asked for, or `live`. */
+                status?: ("success" | "failure" | "partial" | "running")[];
+                /** @description The name of a step of the run. */
+                step_name?: string[];
+                /** @description The type of a step of the run. */
+                step_type?: ("plan" | "retrieve" | "tool" | "respond" | "other")[];
+                /** @description Where the buckets' days begin: `UTC` or an offset from it, as `+02:00`. */
+                time_zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Buckets without a gap. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "interval": "1h",
+                     *       "time_zone": "UTC",
+                     *       "total_runs": 10,
+                     *       "total": {
+                     *         "runs": 10,
+                     *         "failures": 1,
+                     *         "failure_rate": 10,
+                     *         "duration_ms": {
+                     *           "p50": 754,
+                     *           "p95": 2063,
+                     *           "p99": 2063
+                     *         }
+                     *       },
+                     *       "buckets": [
+                     *         {
+                     *           "start": "2026-11-22T18:00:00Z",
+                     *           "end": "2026-11-22T19:00:00Z",
+                     *           "runs": 10,
+                     *           "failures": 1,
+                     *           "failure_rate": 10,
+                     *           "duration_ms": {
+                     *             "p50": 754,
+                     *             "p95": 2063,
+                     *             "p99": 2063
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Timeseries"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What was asked or sent breaks rules: all of them, by place. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": [
+                     *         {
+                     *           "type": "int_parsing",
+                     *           "loc": [
+                     *             "query",
+                     *             "page"
+                     *           ],
+                     *           "msg": "Input should be a valid integer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Too many questions, or too many answers that nobody has read yet. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "Too many queries at a time: try again in a moment",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The index or the log could not be read. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The index could not be read",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long and was given up. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "The query took too long and was given up: narrow the time range or the filter",
+                     *       "status_code": 503,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
 }

@@ -50,7 +50,7 @@ describe('the points of charts', () => {
 
   it('are missing where there was no run', () => {
     const bucket = { start, end, runs: 0, failures: 0, failure_rate: null, duration_ms: { p50: null, p95: null, p99: null } };
-    const series = { interval: '1h', time_zone: 'UTC', total_runs: 0, buckets: [bucket] };
+    const series = { interval: '1h' as const, time_zone: 'UTC', total_runs: 0, buckets: [bucket] };
     expect(ratePoints(series)[0]?.values).toEqual([null]);
     expect(durationPoints(series)[0]?.values).toEqual([null, null]);
   });

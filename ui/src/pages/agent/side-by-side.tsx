@@ -184,7 +184,7 @@ function Latencies({ sides }: { sides: readonly Side[] }) {
   const types = [...new Set(known.flatMap((latency) => latency?.by_step_type.map(({ step_type }) => step_type) ?? []))];
   const byType: LatencyRow[] = types.map((type) => ({
     key: type,
-    type: type as StepType,
+    type: type,
     name: undefined,
     sides: known.map((latency) => {
       const found = latency?.by_step_type.find(({ step_type }) => step_type === type);
@@ -199,7 +199,7 @@ function Latencies({ sides }: { sides: readonly Side[] }) {
       const of = known.map((one) => one?.by_step.find(({ name, step_type }) => name === step.name && step_type === step.step_type));
       names.set(key, {
         key,
-        type: step.step_type as StepType,
+        type: step.step_type,
         name: step.name,
         sides: of.map((found) => (found === undefined ? undefined : { ...found.latency_ms, share: found.share })),
         share: Math.max(...of.map((found) => found?.share ?? 0)),

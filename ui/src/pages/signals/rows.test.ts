@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
-import type { Signals } from '../../api/types.ts';
+import type { SignalCodeCounts, Signals } from '../../api/types.ts';
 import { attentionOverTime, attentionRate, rateOverTime, signalRows } from './rows.ts';
 
-const code = (signal_code: string, counts: [number, number], runs: [number, number], attention_value: boolean) => ({
+const code = (signal_code: SignalCodeCounts['signal_code'], counts: [number, number], runs: [number, number], attention_value: boolean) => ({
   signal_code,
   count: counts[0] + counts[1],
   runs: runs[0] + runs[1],
