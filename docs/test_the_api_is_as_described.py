@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -88,6 +89,17 @@ def _strict(document: Any) -> Any:
     return document
 
 
+# schemathesis does not know lines of JSON: they are a text like any other.
+LINES = """
+import schemathesis
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(_context, value):
+    return value if isinstance(value, bytes) else str(value).encode()
+"""
+
+
 @pytest.mark.parametrize("listener", LISTENERS)
 def test_the_served_document_is_the_one_that_is_checked_in(server: HasAddresses, listener: str) -> None:
     with urllib.request.urlopen(f"{_base(server, listener)}/openapi.json", timeout=30) as answer:  # noqa: S310
@@ -140,12 +152,16 @@ def test_whatever_is_asked_is_answered_as_described(
                 parameter["example"] = example_runs[0]
     file = tmp_path / f"{listener}.json"
     file.write_text(json.dumps(document))
+    (tmp_path / "lines.py").write_text(LINES)
     command = [sys.executable, "-m", "schemathesis.cli", "run", str(file), "--url", _base(server, listener)]
     command += ["--checks", ",".join(CHECKS), "--seed", str(SEED), "--max-examples", str(CASES)]
     command += ["--phases", "examples,coverage,fuzzing", "--warnings", "off", "--suppress-health-check", "all"]
     # A stream has no end.
     command += ["--exclude-path", "/v1/tail", "--no-color", "--continue-on-failure"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False)  # noqa: S603
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "lines", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=600, check=False
+    )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 

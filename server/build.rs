@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-#[expect(clippy::print_stdout, reason = "cargo is told so")]
 fn main() {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui/dist");
     // Without node nothing was built. An empty directory stands for that: what is not there cannot be embedded, and cargo

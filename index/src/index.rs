@@ -17,7 +17,7 @@ use crate::erased::Erased;
 use crate::indexer::Indexer;
 use crate::live::{LiveRun, LiveSize};
 use crate::notes::{Note, Notes};
-use crate::projection::Projection;
+use crate::projection::{Committed, Projection};
 use crate::run_ids::RunIdFilter;
 use crate::store::Store;
 use crate::{IndexError, Options, Snapshot};
@@ -478,11 +478,10 @@ fn open_parts(
     }
     let searcher = opened.reader.searcher();
     let ids = searcher.segment_readers().iter().map(|segment| u64::from(segment.max_doc())).sum();
-    let erased = Arc::new(erased);
     let mut opened = opened;
     let (keys, rollup) = (opened.keys.clone(), opened.rollup.take());
-    let projection = Projection::new(searcher.clone(), opened.fields, next, ids, keys, erased, rollup, options)?;
-    let projection = Arc::new(projection);
+    let committed = Committed { next, base_ids: ids, keys, erased, rollup };
+    let projection = Arc::new(Projection::new(searcher.clone(), opened.fields, committed, options)?);
     for damage in unread {
         projection.lock().add_damage(damage);
     }

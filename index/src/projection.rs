@@ -156,18 +156,26 @@ pub(crate) struct Numbers {
     pub(crate) cold_docs: u64,
 }
 
+/// What a commit holds beside its documents.
+pub(crate) struct Committed {
+    /// The first position of the log that it does not cover.
+    pub(crate) next: Position,
+    /// How many ids the filter of run ids has to expect.
+    pub(crate) base_ids: u64,
+    pub(crate) keys: MetadataKeys,
+    pub(crate) erased: Erased,
+    pub(crate) rollup: Option<Rollup>,
+}
+
 impl Projection {
-    /// The projection of a log up to `next`, all of it cold. The filter of run ids expects `base_ids` ids.
+    /// The projection of a log as far as `committed` covers it, all of it cold.
     pub(crate) fn new(
         searcher: Searcher,
         fields: Fields,
-        next: Position,
-        base_ids: u64,
-        keys: MetadataKeys,
-        erased: Arc<Erased>,
-        rollup: Option<Rollup>,
+        committed: Committed,
         options: Options,
     ) -> Result<Self, IndexError> {
+        let Committed { next, base_ids, keys, erased, rollup } = committed;
         let keys = KeyCounter::new(keys, &searcher, &fields)?;
         let run_ids = Arc::new(RunIdFilter::new(base_ids));
         let inner = Inner {
@@ -178,7 +186,7 @@ impl Projection {
             hot: Arc::new([]),
             next_seq: 0,
             erasing: Erasing::default(),
-            erased,
+            erased: Arc::new(erased),
             columns: Columns::of(&searcher, &[])?,
             searcher,
             fields,

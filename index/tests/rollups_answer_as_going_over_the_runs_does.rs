@@ -28,7 +28,8 @@ fn a_run(seed: u64) -> Run {
     run.agent_version = ["v1", "v2", "v3"][seed as usize % 3].to_owned();
     let edge = [0, HOUR - 1, HOUR / 2][seed as usize % 3];
     run.started_at = Timestamp::from_micros(BEGIN + seed as i64 % 30 * HOUR + edge);
-    run.ended_at = (seed % 7 > 0).then(|| Timestamp::from_micros(run.started_at.as_micros() + seed as i64 * 10_000));
+    run.ended_at =
+        (!seed.is_multiple_of(7)).then(|| Timestamp::from_micros(run.started_at.as_micros() + seed as i64 * 10_000));
     run
 }
 

@@ -266,9 +266,12 @@ fn distribution(metric: &'static str, name: Option<String>, sides: [(u64, &Sets)
     view(views, verdict)
 }
 
+/// What runs of a category have, and how many there are on each side.
+type Category<'a> = (&'a [String], [u64; 2]);
+
 /// The most frequent categories, the most frequent first, and all other runs. What is frequent is told by both sides
 /// together, so that the choice favours neither.
-fn categories<'a>([base, candidate]: [(u64, &'a Sets); 2]) -> (Vec<(&'a [String], [u64; 2])>, [u64; 2]) {
+fn categories([base, candidate]: [(u64, &Sets); 2]) -> (Vec<Category<'_>>, [u64; 2]) {
     let mut named: Vec<_> =
         both(&base.1.runs, &candidate.1.runs).into_iter().map(|(key, n)| (key.as_slice(), n)).collect();
     let larger = [base.1.larger, candidate.1.larger];

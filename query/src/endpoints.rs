@@ -645,6 +645,7 @@ mod example {
             "run_id": "01a20481-9a4b-71d8-a64b-5bae045ba445", "duration_ms": 754, "busy_ms": 514,
             "idle": {"before_first_step_ms": 0, "between_steps_ms": 239, "after_last_step_ms": 1},
             "overlap_ms": 0,
+            "step_latency_ms": percentiles(),
             "retries": {"operations": 1, "attempts": 2, "waste_ms": 251, "backoff_ms": 231},
             "critical_path": {"steps_ms": 251, "steps": [step]},
             "by_step_type": [tool],

@@ -343,7 +343,8 @@ impl PartialSchema for Record<'_> {
             ("attempt", <Option<u32>>::schema()),
             ("retry_of", optional_id()),
         ];
-        let kinds: [(&[&str], &[(&str, RefOr<Schema>)]); 7] = [
+        type Field<'a> = (&'a str, RefOr<Schema>);
+        let kinds: [(&[&str], &[Field<'_>]); 7] = [
             (
                 &["run_started"],
                 &[

@@ -6,6 +6,7 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +48,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_erased_comes_back() {
     let kills = number("AGENTTRACER_KILLS").unwrap_or(6);
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64;
     let seed = number("AGENTTRACER_SEED").unwrap_or_else(now);
-    eprintln!("AGENTTRACER_SEED={seed} AGENTTRACER_KILLS={kills}");
+    let _ = writeln!(std::io::stderr(), "AGENTTRACER_SEED={seed} AGENTTRACER_KILLS={kills}");
     let mut random = Random(seed);
     let (dir, backups) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let backup = backups.path().join("backup");

@@ -12,7 +12,7 @@ use uuid::Uuid;
 fn runs(version: &str, count: u64, fails: u64, ms: u64) -> Vec<Value> {
     let run = |number: u64| {
         let failure = json!({"failure_type": "tool", "failure_code": "timeout", "message": "no answer"});
-        let failed = number % fails == 0;
+        let failed = number.is_multiple_of(fails);
         json!({
             "run_id": Uuid::new_v4(), "agent_id": "support", "agent_version": version,
             "status": if failed { "failure" } else { "success" },

@@ -51,12 +51,11 @@ impl Document {
     pub fn everywhere(&mut self, status: u16, answer: impl Fn() -> Answer) {
         for item in self.paths.paths.values_mut() {
             for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
-                let responses = &mut operation.responses.responses;
-                if !responses.contains_key(&status.to_string()) {
+                operation.responses.responses.entry(status.to_string()).or_insert_with(|| {
                     let mut answer = answer();
                     self.schemas.append(&mut answer.schemas);
-                    responses.insert(status.to_string(), answer.into_response().into());
-                }
+                    answer.into_response().into()
+                });
             }
         }
     }

@@ -58,9 +58,7 @@ pub(crate) fn meets(run: &RunView, pairs: &[Pair]) -> bool {
             "reason_code" => any(&|value| run.decisions.iter().any(|made| made.reason_code == value)),
             // One signal has to be of one of these codes and one of these values.
             "signal_code" | "signal_value" => run.quality_signals.iter().any(|signal| {
-                let is_one_of = |name: &str, have: &str| {
-                    by_name.get(name).is_none_or(|values| values.iter().any(|value| *value == have))
-                };
+                let is_one_of = |name: &str, have: &str| by_name.get(name).is_none_or(|values| values.contains(&have));
                 is_one_of("signal_code", signal.signal_code) && is_one_of("signal_value", &signal.value.to_string())
             }),
             "meta.model" => any(&|value| {

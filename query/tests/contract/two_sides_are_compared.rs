@@ -12,8 +12,8 @@ use crate::support::World;
 fn a_run(seed: u64) -> Run {
     let mut run = sample::run(seed);
     run.agent_id = "support".to_owned();
-    run.agent_version = if seed % 2 == 0 { "v1" } else { "v2" }.to_owned();
-    run.environment = if seed % 3 == 0 { "staging" } else { "production" }.to_owned();
+    run.agent_version = if seed.is_multiple_of(2) { "v1" } else { "v2" }.to_owned();
+    run.environment = if seed.is_multiple_of(3) { "staging" } else { "production" }.to_owned();
     if seed % 2 == 1 && seed % 5 < 3 {
         run.status = RunStatus::Failure;
         run.failures = vec![Failure {
@@ -24,7 +24,7 @@ fn a_run(seed: u64) -> Run {
             message: "Context window exceeded".to_owned(),
         }];
     }
-    if seed % 7 == 0 {
+    if seed.is_multiple_of(7) {
         run.ended_at = None;
     }
     run
