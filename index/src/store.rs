@@ -175,6 +175,10 @@ impl Store {
             .build();
         let writer = index.writer_with_options(writer).map_err(|error| self.error(&error))?;
         self.remove_strays(index, kept).map_err(|error| self.error(&error))?;
+        // A new writer goes on counting at the stamp of the last commit, not behind it. A merge takes a segment that is up to date
+        // with that commit for one that has seen a deletion with the same stamp, and the deleted document comes back. So the
+        // first stamp goes to nothing.
+        writer.run(Vec::new()).map_err(|error| self.error(&error))?;
         writer.set_merge_policy(Self::merge_policy());
         Ok(writer)
     }

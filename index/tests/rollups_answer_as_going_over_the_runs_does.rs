@@ -328,3 +328,25 @@ fn a_damaged_rollup_file_is_named() {
     world.open();
     check(&world.index().snapshot());
 }
+
+/// Found by the property above: a merge that ran when an index was opened again brought back the document that the first
+/// deletion of the new writer took away.
+#[test]
+fn a_deletion_right_after_a_restart_outlives_a_merge() {
+    use Op::{Close, Commit, Live, Whole};
+    let ops = [
+        [Whole(10), Live(2, 2), Live(0, 3), Live(3, 3), Live(3, 6), Commit].as_slice(),
+        &[Whole(24), Live(3, 7), Live(1, 1), Whole(4), Commit],
+        &[Whole(47), Live(3, 2), Live(3, 1), Commit],
+        &[Live(2, 3), Close, Commit],
+        &[Live(0, 0), Commit],
+        &[Whole(1), Whole(35), Live(2, 4), Live(3, 4), Close],
+    ];
+    for _ in 0..5 {
+        let mut world = World::new();
+        for op in ops.iter().copied().flatten() {
+            world.apply(op);
+            check(&world.index().snapshot());
+        }
+    }
+}
