@@ -66,16 +66,20 @@ ui/dist/index.html: ui/node_modules/.made $(UI_SOURCES)
 	touch $@
 
 .PHONY: lint-ui
-lint-ui: ui/node_modules/.made ## lints and types of the dashboard
+lint-ui: ui/node_modules/.made ## lints and types of the dashboard, which must be those of the API's document
+	npm --prefix ui run types -- --check
 	npm --prefix ui run check
 
 .PHONY: test-ui
 test-ui: ui/node_modules/.made ## the dashboard's pure parts
 	npm --prefix ui test
 
+# Runs in the list of the journeys; 50,000 take a minute more.
+UI_RUNS ?= 10000
+
 .PHONY: journeys
 journeys: build ## the dashboard in Chromium, on the real server with real runs
-	AGENTTRACER_BIN=$(TARGET)/debug/agenttracer npm --prefix ui run journeys
+	AGENTTRACER_BIN=$(TARGET)/debug/agenttracer AGENTTRACER_UI_RUNS=$(UI_RUNS) npm --prefix ui run journeys
 
 # ---- Python --------------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ own('the page says so, keeps what it has, and recovers by itself', async ({ page
   await expect(table.getByRole('row').nth(1)).toContainText(before.split('\n')[1] ?? '');
 
   mine.server = await Server.start({ directory, ports: urls });
-  await expect(page.getByText('The server does not answer')).toBeHidden();
+  await expect(page.getByRole('status').filter({ hasText: 'The server does not answer' })).toBeHidden();
   await expect(page.getByRole('alert')).toHaveCount(0);
   await expect(table.getByRole('row').nth(1)).toBeVisible();
 });

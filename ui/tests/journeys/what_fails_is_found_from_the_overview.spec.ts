@@ -95,7 +95,8 @@ for (const theme of ['light', 'dark'] as const) {
     await expect(page.getByRole('region', { name: 'curl' })).toContainText(`curl ${mine.urls.ingest}/v1/runs`);
     await expect(page.getByRole('region', { name: 'Python' })).toContainText(`api_url="${mine.urls.ingest}"`);
     await expect(page.getByRole('status').filter({ hasText: 'Waiting for the first run' })).toBeVisible();
-    await settled(page);
+    // It listens for the first run, so its network is never idle.
+    await page.evaluate(() => document.fonts.ready);
     await expectAccessible(page);
     await mine.send([...manyRuns(3)]);
     await expect(page.getByRole('heading', { name: 'Send the first run' })).toBeHidden();
