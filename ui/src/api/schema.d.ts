@@ -7320,6 +7320,11 @@ export interface operations {
                      *         "after_last_step_ms": 1
                      *       },
                      *       "overlap_ms": 0,
+                     *       "step_latency_ms": {
+                     *         "p50": 754,
+                     *         "p95": 2063,
+                     *         "p99": 2063
+                     *       },
                      *       "retries": {
                      *         "operations": 1,
                      *         "attempts": 2,
