@@ -8,12 +8,14 @@
 //! *Recovery*: what a crash leaves behind that the list does not name, the next writer removes.
 //!
 //! *Locks* are held in this process only: the lock of the data directory keeps other processes away.
+//!
+//! *The end*: tantivy's threads that merge outlive its writer. After [`DiskDirectory::close`] they change nothing more.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use agenttracer_storage::disk::{Disk, DiskFile};
@@ -55,6 +57,20 @@ struct Shared {
     /// Mappings of files that are there. Each reload of a reader opens all files again; mapped anew, each would fault
     /// all its pages in again.
     mapped: Mutex<HashMap<PathBuf, OwnedBytes>>,
+    /// Held for reading while anything is changed.
+    is_closed: RwLock<bool>,
+}
+
+impl Shared {
+    /// Leave to change something, for as long as it is held. It is taken once on the way to the disk: a second one would
+    /// wait for a close that waits for the first.
+    fn open(&self) -> io::Result<RwLockReadGuard<'_, bool>> {
+        let is_closed = self.is_closed.read().unwrap_or_else(PoisonError::into_inner);
+        if *is_closed {
+            return Err(io::Error::new(ErrorKind::BrokenPipe, "the index was closed"));
+        }
+        Ok(is_closed)
+    }
 }
 
 impl DiskDirectory {
@@ -73,7 +89,14 @@ impl DiskDirectory {
             replacements: Mutex::default(),
             has_new_names: AtomicBool::new(true),
             mapped: Mutex::default(),
+            is_closed: RwLock::default(),
         })))
+    }
+
+    /// Ends all changes: waits for those that are being made, and refuses those that come later. What is there can still
+    /// be read. Idempotent.
+    pub fn close(&self) {
+        *self.0.is_closed.write().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
     fn path(&self, file: &Path) -> PathBuf {
@@ -117,6 +140,7 @@ impl DiskDirectory {
     /// # Errors
     /// What the disk says; a part of the file may be there then.
     pub(crate) fn write_new(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
+        let _open = self.0.open()?;
         let opened = self.0.disk.create(&self.path(file))?;
         self.0.has_new_names.store(true, Ordering::SeqCst);
         opened.write_all_at(bytes, 0)?;
@@ -128,6 +152,7 @@ impl DiskDirectory {
     /// # Errors
     /// What the disk says.
     pub(crate) fn remove(&self, file: &Path) -> io::Result<()> {
+        let _open = self.0.open()?;
         self.0.disk.remove(&self.path(file))
     }
 
@@ -166,8 +191,12 @@ impl Directory for DiskDirectory {
 
     fn delete(&self, file: &Path) -> Result<(), DeleteError> {
         let path = self.path(file);
-        lock(&self.0.replacements).remove(file);
-        self.0.disk.remove(&path).map_err(|error| match error.kind() {
+        let remove = || {
+            let _open = self.0.open()?;
+            lock(&self.0.replacements).remove(file);
+            self.0.disk.remove(&path)
+        };
+        remove().map_err(|error| match error.kind() {
             ErrorKind::NotFound => DeleteError::FileDoesNotExist(file.to_owned()),
             _ => DeleteError::IoError { io_error: Arc::new(error), filepath: file.to_owned() },
         })?;
@@ -184,7 +213,11 @@ impl Directory for DiskDirectory {
 
     fn open_write(&self, file: &Path) -> Result<WritePtr, OpenWriteError> {
         let path = self.path(file);
-        let opened = self.0.disk.create(&path).map_err(|error| match error.kind() {
+        let create = || {
+            let _open = self.0.open()?;
+            self.0.disk.create(&path)
+        };
+        let opened = create().map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => OpenWriteError::FileAlreadyExists(file.to_owned()),
             _ => OpenWriteError::wrap_io_error(error, file.to_owned()),
         })?;
@@ -209,6 +242,7 @@ impl Directory for DiskDirectory {
     }
 
     fn atomic_write(&self, file: &Path, data: &[u8]) -> io::Result<()> {
+        let open = self.0.open()?;
         let mut replacements = lock(&self.0.replacements);
         if file != Path::new(META) {
             replacements.insert(file.to_owned(), data.to_vec());
@@ -219,11 +253,13 @@ impl Directory for DiskDirectory {
         self.replace(&self.path(file), data)?;
         self.sync_names()?;
         drop(replacements);
+        drop(open);
         drop(self.0.watchers.broadcast());
         Ok(())
     }
 
     fn sync_directory(&self) -> io::Result<()> {
+        let _open = self.0.open()?;
         self.replace_all(&mut lock(&self.0.replacements))?;
         self.sync_names()
     }
@@ -279,6 +315,7 @@ struct FileWriter {
 
 impl FileWriter {
     fn write_out(&mut self) -> io::Result<()> {
+        let _open = self.directory.open()?;
         self.file.write_all_at(&self.buffer, self.offset)?;
         self.offset += self.buffer.len() as u64;
         self.buffer.clear();
@@ -306,6 +343,7 @@ impl TerminatingWrite for FileWriter {
     fn terminate_ref(&mut self, _: AntiCallToken) -> io::Result<()> {
         self.write_out()?;
         if !self.path.to_string_lossy().ends_with(PASSING) {
+            let _open = self.directory.open()?;
             self.file.sync_data()?;
         }
         lock(&self.directory.mapped).remove(&self.path);
@@ -381,6 +419,28 @@ mod tests {
         assert!(matches!(directory.delete(Path::new(FILE)), Err(DeleteError::FileDoesNotExist(_))));
         write(&directory, b"new");
         assert_eq!((old.as_slice(), read(&directory).as_slice()), (&b"old"[..], &b"new"[..]));
+    }
+
+    #[test]
+    fn a_closed_directory_is_read_and_never_changed() {
+        let (dir, directory) = directory();
+        write(&directory, b"old");
+        directory.atomic_write(Path::new(META), b"{}").unwrap();
+        directory.atomic_write(Path::new(MANAGED), b"[]").unwrap();
+        let mut begun = directory.open_write(Path::new("begun")).unwrap();
+        begun.write_all(b"half").unwrap();
+        directory.close();
+        let files = || RealDisk.list(&dir.path().join("index")).unwrap();
+        let before = files();
+        assert_eq!(begun.terminate().unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert!(directory.open_write(Path::new("new")).is_err());
+        assert!(directory.write_new(Path::new("new"), b"new").is_err());
+        assert!(directory.delete(Path::new(FILE)).is_err());
+        assert!(directory.remove(Path::new(FILE)).is_err());
+        assert!(directory.atomic_write(Path::new(META), b"{ }").is_err());
+        assert!(directory.sync_directory().is_err());
+        assert_eq!(files(), before);
+        assert_eq!((read(&directory).as_slice(), &*directory.atomic_read(Path::new(META)).unwrap()), (&b"old"[..], &b"{}"[..]));
     }
 
     #[test]

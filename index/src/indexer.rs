@@ -20,7 +20,7 @@ use crate::rollup::Rollup;
 use crate::rollup::files::{Files, Written};
 use crate::rollup::sums::{CellKey, CellSums};
 use crate::store::{Opened, Store};
-use crate::{Filter, IndexError};
+use crate::{DiskDirectory, Filter, IndexError};
 
 /// Documents that are given to tantivy's thread together: waking it for each would cost more than the document.
 const OPERATIONS: usize = 128;
@@ -35,6 +35,7 @@ pub(crate) struct Indexer {
     store: Store,
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
+    directory: DiskDirectory,
     index: tantivy::Index,
     reader: IndexReader,
     fields: cold::Fields,
@@ -75,6 +76,7 @@ impl Indexer {
             store,
             log,
             clock,
+            directory: opened.directory,
             index: opened.index,
             reader: opened.reader,
             fields: opened.fields,
@@ -321,6 +323,14 @@ impl Indexer {
             self.projection.install(self.reader.searcher(), false)?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Indexer {
+    /// A merge may be running in a thread of tantivy's. It gives up: whoever opens the index next has its files for itself.
+    fn drop(&mut self) {
+        self.writer.take();
+        self.directory.close();
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Store {
 
 /// An index that can be used.
 pub(crate) struct Opened {
+    /// Where all of it is.
+    pub(crate) directory: DiskDirectory,
     pub(crate) index: tantivy::Index,
     pub(crate) reader: IndexReader,
     pub(crate) fields: Fields,
@@ -97,9 +99,9 @@ impl Store {
         }
         let reader = self.reader(&index, options)?;
         let (next, keys) = (checkpoint.next, checkpoint.metadata_keys());
-        let (rollup_files, rollup) = self.rollup(&checkpoint, directory, &reader.searcher(), &fields)?;
+        let (rollup_files, rollup) = self.rollup(&checkpoint, directory.clone(), &reader.searcher(), &fields)?;
         let notes = Notes::new(Arc::clone(&self.disk), &self.dir, checkpoint.noted);
-        Ok(Ok(Opened { index, reader, fields, next, keys, notes, rollup, rollup_files }))
+        Ok(Ok(Opened { directory, index, reader, fields, next, keys, notes, rollup, rollup_files }))
     }
 
     /// The index as it lies there, of whatever version and log; `None` when there is none that can be read.
@@ -152,9 +154,9 @@ impl Store {
             let index = tantivy::Index::create(directory.clone(), schema.clone(), cold::settings())?;
             let reader = self.reader(&index, options)?;
             let notes = Notes::new(Arc::clone(&self.disk), &self.dir, Noted::default());
-            let (rollup, rollup_files) = (Some(Rollup::default()), Files::anew(directory, &[]));
+            let (rollup, rollup_files) = (Some(Rollup::default()), Files::anew(directory.clone(), &[]));
             let (next, keys) = (Position::ZERO, MetadataKeys::default());
-            Ok(Opened { index, reader, fields, next, keys, notes, rollup, rollup_files })
+            Ok(Opened { directory, index, reader, fields, next, keys, notes, rollup, rollup_files })
         };
         create().map_err(|error: TantivyError| self.error(&error))
     }

@@ -17,14 +17,15 @@ use axum::body::Body;
 use axum::response::Response;
 use futures_util::{FutureExt, StreamExt};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use hyper::body::{Body as _, Incoming};
 use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer};
 
 use crate::access::{Caller, Endpoints, Guard, Refused};
 use crate::config::Origin;
 use crate::listeners::MAX_HEAD_BYTES;
+use crate::unread;
 
 /// The longest query string: every filter with every value of its list is shorter.
 const MAX_QUERY_BYTES: usize = 16 << 10;
@@ -176,7 +177,17 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let edge = self.clone();
-        Box::pin(async move { Ok(edge.answer(request.map(Body::new)).await) })
+        Box::pin(async move {
+            if request.body().is_end_stream() || request.version() == Version::HTTP_2 {
+                return Ok(edge.answer(request.map(Body::new)).await);
+            }
+            let waits_to_be_asked = request.headers().contains_key(header::EXPECT);
+            let (head, body) = request.into_parts();
+            let (body, owner) = unread::lend(body, waits_to_be_asked);
+            let response = edge.answer(Request::from_parts(head, Body::new(body))).await;
+            owner.discard().await;
+            Ok(response)
+        })
     }
 }
 

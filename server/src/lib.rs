@@ -19,6 +19,7 @@ mod shutdown;
 mod stored_runs;
 mod tls;
 mod ui;
+mod unread;
 
 pub use addresses::Addresses;
 pub use config::{Config, Options};
