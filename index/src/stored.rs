@@ -1,14 +1,14 @@
 //! The bytes of a run's summary in the cold index: one version byte and a bincode body.
 //!
-//! *Format*: names as they are; `ended_at` and `created_at` as differences from `started_at`; the positions of the
-//! batches as runs of equal differences, so that a live run of thousands of single-event batches stays small. The same
-//! summary always gives the same bytes.
+//! *Format*: names as they are; a number that others let expect as the difference from what they do, nearly always 0; a
+//! trace id in hex as its 16 bytes; the positions of the batches as runs of equal differences, so that a live run of
+//! thousands of single-event batches stays small. The same summary always gives the same bytes.
 
 use std::sync::Arc;
 
 use agenttracer_model::taxonomy::{FailureType, ReasonCode, RunStatus, SignalCode, StepType};
 use agenttracer_model::timing::Timing;
-use agenttracer_model::{Digest, Metadata, Position, Timestamp, Value};
+use agenttracer_model::{Metadata, Position, Timestamp, Value};
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::{
     Amounts, DecisionSummary, FailureSummary, IndexError, RunSummary, SignalSummary, StepSummary, Tenth, UsageSummary,
 };
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Far more than any run can need; a damaged length is not believed.
 const LIMIT_BYTES: usize = 16 << 20;
@@ -38,24 +38,36 @@ struct StoredRun<'a> {
     started: bool,
     started_at: i64,
     ended_after_micros: Option<i64>,
+    /// After its end, or its start when there is none.
     created_after_micros: i64,
     parent_run_id: Option<[u8; 16]>,
     parent_step_id: Option<[u8; 16]>,
     session_id: Option<&'a str>,
-    trace_id: Option<&'a str>,
+    trace_id: Option<StoredTrace<'a>>,
     metadata: Vec<(&'a str, StoredValue<'a>)>,
     removed_count: u32,
     retry_count: u32,
     steps: Vec<StoredStep<'a>>,
-    timing: [u64; 4],
+    /// More than what the steps leave of the run.
+    idle_ms: i64,
+    overlap_ms: u64,
+    retry_waste_ms: u64,
+    /// More than the sum of the steps.
+    critical_path_ms: i64,
     failures: Vec<(u8, &'a str)>,
     failure_cluster: Option<[u8; 8]>,
     decisions: Vec<StoredDecision<'a>>,
     signals: Vec<StoredSignal>,
     step_facts: Vec<&'a str>,
     usage: Vec<StoredUsage<'a>>,
-    digest: Option<[u8; 32]>,
+    whole: bool,
     batches: Vec<Stride>,
+}
+
+#[derive(Encode, BorrowDecode)]
+enum StoredTrace<'a> {
+    Hex([u8; 16]),
+    Text(&'a str),
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -112,6 +124,7 @@ enum StoredValue<'a> {
 /// The stored bytes of `run`.
 pub(crate) fn encode(run: &RunSummary) -> Vec<u8> {
     let started_at = run.started_at.as_micros();
+    let latency_ms = run.step_latency_ms();
     let stored = StoredRun {
         run_id: run.run_id.into_bytes(),
         agent_id: &run.agent_id,
@@ -121,26 +134,29 @@ pub(crate) fn encode(run: &RunSummary) -> Vec<u8> {
         started: run.started,
         started_at,
         ended_after_micros: run.ended_at.map(|time| time.as_micros().wrapping_sub(started_at)),
-        created_after_micros: run.created_at.as_micros().wrapping_sub(started_at),
+        created_after_micros: {
+            let before = run.ended_at.unwrap_or(run.started_at);
+            run.created_at.as_micros().wrapping_sub(before.as_micros())
+        },
         parent_run_id: run.parent_run_id.map(Uuid::into_bytes),
         parent_step_id: run.parent_step_id.map(Uuid::into_bytes),
         session_id: run.session_id.as_deref(),
-        trace_id: run.trace_id.as_deref(),
+        trace_id: run.trace_id.as_deref().map(store_trace),
         metadata: store_object(&run.metadata),
         removed_count: run.removed_count,
         retry_count: run.retry_count,
         steps: run.steps.iter().map(store_step).collect(),
-        timing: {
-            let Timing { idle_ms, overlap_ms, retry_waste_ms, critical_path_ms } = run.timing;
-            [idle_ms, overlap_ms, retry_waste_ms, critical_path_ms]
-        },
+        idle_ms: run.timing.idle_ms.wrapping_sub(expected_idle(run.duration_ms, latency_ms)) as i64,
+        overlap_ms: run.timing.overlap_ms,
+        retry_waste_ms: run.timing.retry_waste_ms,
+        critical_path_ms: run.timing.critical_path_ms.wrapping_sub(latency_ms) as i64,
         failures: run.failures.iter().map(|f| (f.failure_type.tag(), &*f.failure_code)).collect(),
         failure_cluster: run.failure_cluster.map(u64::to_be_bytes),
         decisions: run.decisions.iter().map(store_decision).collect(),
         signals: run.signals.iter().map(store_signal).collect(),
         step_facts: run.step_facts.iter().map(|fact| &**fact).collect(),
         usage: run.usage.iter().map(store_usage).collect(),
-        digest: run.digest.map(|digest| digest.0),
+        whole: run.whole,
         batches: store_positions(&run.batches),
     };
     let mut bytes = Vec::with_capacity(256);
@@ -165,6 +181,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RunSummary, IndexError> {
     let started_at = Timestamp::from_micros(stored.started_at);
     let after = |micros: i64| Timestamp::from_micros(stored.started_at.wrapping_add(micros));
     let ended_at = stored.ended_after_micros.map(after);
+    let duration_ms = ended_at.map(|ended_at| ended_at.millis_since(started_at));
     let failures = stored
         .failures
         .iter()
@@ -173,6 +190,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RunSummary, IndexError> {
         })
         .collect::<Option<Vec<_>>>();
     let steps = stored.steps.iter().map(load_step).collect::<Option<Vec<_>>>();
+    let steps = steps.ok_or_else(|| damaged("unknown step type"))?;
+    let latency_ms = steps.iter().fold(0, |sum: u64, step| sum.saturating_add(step.latency_ms));
     let decisions = stored.decisions.iter().map(load_decision).collect::<Option<Vec<_>>>();
     let signals = stored.signals.iter().map(load_signal).collect::<Option<Vec<_>>>();
     let batches = load_positions(&stored.batches).ok_or_else(|| damaged("impossible positions"))?;
@@ -188,21 +207,24 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RunSummary, IndexError> {
         started: stored.started,
         started_at,
         ended_at,
-        created_at: after(stored.created_after_micros),
-        duration_ms: ended_at.map(|ended_at| ended_at.millis_since(started_at)),
+        created_at: {
+            let before = ended_at.unwrap_or(started_at);
+            Timestamp::from_micros(before.as_micros().wrapping_add(stored.created_after_micros))
+        },
+        duration_ms,
         parent_run_id: stored.parent_run_id.map(Uuid::from_bytes),
         parent_step_id: stored.parent_step_id.map(Uuid::from_bytes),
         session_id: stored.session_id.map(Arc::from),
-        trace_id: stored.trace_id.map(Arc::from),
+        trace_id: stored.trace_id.map(load_trace),
         metadata: load_object(stored.metadata),
         removed_count: stored.removed_count,
         retry_count: stored.retry_count,
-        steps: steps.ok_or_else(|| damaged("unknown step type"))?,
+        steps,
         timing: Timing {
-            idle_ms: stored.timing[0],
-            overlap_ms: stored.timing[1],
-            retry_waste_ms: stored.timing[2],
-            critical_path_ms: stored.timing[3],
+            idle_ms: expected_idle(duration_ms, latency_ms).wrapping_add(stored.idle_ms as u64),
+            overlap_ms: stored.overlap_ms,
+            retry_waste_ms: stored.retry_waste_ms,
+            critical_path_ms: latency_ms.wrapping_add(stored.critical_path_ms as u64),
         },
         failures: failures.ok_or_else(|| damaged("unknown failure type"))?,
         failure_cluster: stored.failure_cluster.map(u64::from_be_bytes),
@@ -210,9 +232,28 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RunSummary, IndexError> {
         signals: signals.ok_or_else(|| damaged("unknown signal"))?,
         step_facts: stored.step_facts.iter().map(|&fact| fact.into()).collect(),
         usage: stored.usage.iter().map(load_usage).collect(),
-        digest: stored.digest.map(Digest),
+        whole: stored.whole,
         batches,
     })
+}
+
+/// How long a run was idle whose steps came one after the other.
+fn expected_idle(duration_ms: Option<u64>, latency_ms: u64) -> u64 {
+    duration_ms.unwrap_or(0).saturating_sub(latency_ms)
+}
+
+fn store_trace(trace_id: &str) -> StoredTrace<'_> {
+    // Only what comes back as it is: 32 digits, no capital letters, no hyphens.
+    let is_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    let id = Uuid::try_parse(trace_id).ok().filter(|_| trace_id.len() == 32 && trace_id.as_bytes().iter().all(is_hex));
+    id.map_or(StoredTrace::Text(trace_id), |id| StoredTrace::Hex(id.into_bytes()))
+}
+
+fn load_trace(trace_id: StoredTrace<'_>) -> Arc<str> {
+    match trace_id {
+        StoredTrace::Hex(id) => Arc::from(&*Uuid::from_bytes(id).as_simple().encode_lower(&mut Uuid::encode_buffer())),
+        StoredTrace::Text(text) => text.into(),
+    }
 }
 
 fn store_step(step: &StepSummary) -> StoredStep<'_> {
@@ -332,7 +373,7 @@ mod tests {
         full.duration_ms = Some(1234);
         full.parent_run_id = Some(Uuid::from_u128(3));
         full.session_id = Some("s-1".into());
-        full.digest = Some(Digest([9; 32]));
+        full.whole = true;
         full.metadata = Metadata(vec![
             ("model".into(), Value::String("m-1".into())),
             ("cost_usd".into(), Value::Float(0.25)),
@@ -355,6 +396,36 @@ mod tests {
         let bytes = encode(&full);
         assert_eq!(decode(&bytes).unwrap(), full);
         assert_eq!(encode(&decode(&bytes).unwrap()), bytes);
+    }
+
+    #[test]
+    fn a_trace_id_comes_back_as_it_was_sent() {
+        let hex = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let hyphened = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736";
+        let mut bytes = Vec::new();
+        for text in
+            [hex, hyphened, "4BF92F3577B34DA6A3CE929D0E0E4736", "4bf9", "", "{4bf92f3577b34da6a3ce929d0e0e4736}"]
+        {
+            let mut run = run(1);
+            run.trace_id = Some(text.into());
+            bytes.push(encode(&run));
+            assert_eq!(decode(bytes.last().unwrap()).unwrap(), run);
+        }
+        assert_eq!(bytes[1].len() - bytes[0].len(), hyphened.len() + 1 - 16);
+    }
+
+    #[test]
+    fn times_that_nothing_lets_expect_come_back() {
+        for (idle, critical, latency, ended) in
+            [(0, 0, u64::MAX, Some(5)), (u64::MAX, u64::MAX, 7, None), (9, 1, 3, Some(-4))]
+        {
+            let mut run = run(1);
+            run.ended_at = ended.map(|after| Timestamp::from_micros(run.started_at.as_micros() + after));
+            run.duration_ms = run.ended_at.map(|at| at.millis_since(run.started_at));
+            run.steps[0].latency_ms = latency;
+            (run.timing.idle_ms, run.timing.critical_path_ms) = (idle, critical);
+            assert_eq!(decode(&encode(&run)).unwrap(), run);
+        }
     }
 
     #[test]
