@@ -2,7 +2,8 @@
 
 python3 docs/read_log.py DATA_DIR/log/*.*seg
 
-It needs nothing but Python, and for rewritten segments zstd: of Python 3.14 or of the package `zstandard`.
+It needs only Python, read_columns.py beside it, and for rewritten segments zstd: of Python 3.14 or of the package
+`zstandard`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
+
+from read_columns import Columns, Front, decompress, signed
 
 T = TypeVar("T")
 BLOCK = 4096
@@ -79,29 +82,11 @@ def iso(micros: int) -> str:
     return text.replace("+00:00", "Z")
 
 
-class Bytes:
+class Bytes(Front):
     """Values of bincode, from the front of some bytes."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
-
-    def take(self, count: int) -> bytes:
-        if self.at + count > len(self.data):
-            raise ValueError("a value ends behind its record")
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def u8(self) -> int:
-        return self.take(1)[0]
-
-    def varint(self) -> int:
-        first = self.u8()
-        wide = {251: 2, 252: 4, 253: 8}.get(first)
-        return first if wide is None else int.from_bytes(self.take(wide), "little")
-
     def signed(self) -> int:
-        number = self.varint()
-        return number >> 1 if number & 1 == 0 else -(number >> 1) - 1
+        return signed(self.varint())
 
     def f64(self) -> float:
         value: float = struct.unpack("<d", self.take(8))[0]
@@ -204,21 +189,6 @@ def records(position: int, time: int, payload: bytes) -> Iterator[dict[str, Any]
         position += 1
 
 
-def decompress(payload: bytes, length: int) -> bytes:
-    """The content of a zstd frame, which has this length."""
-    try:
-        from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # since Python 3.14
-    except ImportError:
-        import zstandard
-
-        raw: bytes = zstandard.ZstdDecompressor().decompress(payload, max_output_size=length)
-    else:
-        raw = zstd.decompress(payload)
-    if len(raw) != length:
-        raise ValueError("a block has another length than its frame says")
-    return raw
-
-
 def block(position: int, time: int, raw: bytes) -> Iterator[tuple[int, int, int, bytes]]:
     """The batches of a block."""
     at = Bytes(raw)
@@ -232,7 +202,7 @@ def block(position: int, time: int, raw: bytes) -> Iterator[tuple[int, int, int,
 def batches(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
     """Position, time, kind and payload of each batch of a segment."""
     magic, crc, version, features, log_id, _, first, _, _, generation = struct.unpack_from("<8sIIQ16sQQQQI", data)
-    if magic != b"ATRSEGM1" or crc != zlib.crc32(data[12:BLOCK]) or version != 1 or features & ~1:
+    if magic != b"ATRSEGM1" or crc != zlib.crc32(data[12:BLOCK]) or version != 1 or features & ~3:
         raise ValueError("no segment that this program can read")
     seed = zlib.crc32(log_id + struct.pack("<QI", first, generation))
     at, expected = BLOCK, first
@@ -253,6 +223,11 @@ def batches(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
                 yield position, time, kind, payload
             case (2, 1, 1):
                 yield from block(position, time, decompress(payload, raw_length))
+            case (2, 1, 2):
+                raw = Columns(payload, time).raw()
+                if len(raw) != raw_length:
+                    raise ValueError(f"the block at offset {at} has another length than its frame says")
+                yield from block(position, time, raw)
             case (3, 0, 0):
                 pass  # these positions are gone; the payload says why
             case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -17,6 +18,7 @@ from uuid import uuid4
 import pytest
 
 READER = Path(__file__).with_name("read_log.py")
+COLUMNS = READER.with_name("read_columns.py")
 DEADLINE_S = 30.0
 
 
@@ -121,6 +123,23 @@ def test_the_reader_prints_what_replay_prints(agenttracer: Path, data_dir: Path)
     assert printed.stdout.count('"run_started"') == 200
 
 
+def test_the_reader_prints_what_replay_prints_of_rewritten_segments(
+    agenttracer: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(data_dir, copy)
+    subprocess.run([str(agenttracer), "compact", "--data-dir", str(copy)], capture_output=True, check=True)  # noqa: S603
+    rewritten = [path for path in segments(copy) if path.suffix == ".cseg"]
+    # The feature bits: with gaps and blocks, and these in columns.
+    assert [path.read_bytes()[16] for path in rewritten] == [3] * len(rewritten)
+    assert rewritten
+    printed = read(segments(copy))
+    assert printed.returncode == 0, printed.stderr
+    lines = [json.loads(line) for line in printed.stdout.splitlines()]
+    assert lines == replayed(agenttracer, copy) == replayed(agenttracer, data_dir)
+    assert printed.stdout.count('"run_started"') == 200
+
+
 def test_the_reader_finds_a_flipped_bit(data_dir: Path, tmp_path: Path) -> None:
     whole = min(segments(data_dir))
     data = bytearray(whole.read_bytes())
@@ -134,6 +153,7 @@ def test_the_reader_finds_a_flipped_bit(data_dir: Path, tmp_path: Path) -> None:
 
 
 def test_the_reader_is_short_and_stands_alone() -> None:
-    imports = set(re.findall(r"^\s*(?:from|import) (\w+)", READER.read_text(), re.MULTILINE))
-    assert imports - {"zstandard", "compression"} <= set(sys.stdlib_module_names)
-    assert len(READER.read_text().splitlines()) < 300
+    for file in (READER, COLUMNS):
+        imports = set(re.findall(r"^\s*(?:from|import) (\w+)", file.read_text(), re.MULTILINE))
+        assert imports - {"zstandard", "compression", COLUMNS.stem} <= set(sys.stdlib_module_names)
+        assert len(file.read_text().splitlines()) < 300

@@ -217,7 +217,7 @@ impl Applier {
         let found = inner.find(records.run_id)?;
         let summary = match &found {
             // Of whole runs the one with the lowest position wins.
-            Some(found) if found.run.digest.is_some() => None,
+            Some(found) if found.run.whole => None,
             // Beside a run that arrived whole, its events are ignored, whichever came first.
             _ => match summarise::of_whole(batch, &mut self.names)? {
                 None => summarise::of_batches(vec![record::decode(batch)?], &mut self.names),
@@ -246,9 +246,9 @@ impl Applier {
         let is_changed = self.changed.contains_key(&run_id);
         let found = if is_changed { None } else { inner.find(run_id)? };
         if let Some(found) = &found
-            && (found.run.digest.is_some() || found.run.batches.binary_search(&batch.position).is_ok())
+            && (found.run.whole || found.run.batches.binary_search(&batch.position).is_ok())
         {
-            match found.run.digest.is_some() {
+            match found.run.whole {
                 true => inner.ignore(run_id, batch.position),
                 false => inner.ignored_batches += 1,
             }

@@ -20,7 +20,7 @@ use tantivy::schema::document::{
 use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, SchemaBuilder, TextFieldIndexing, TextOptions,
 };
-use tantivy::store::Compressor;
+use tantivy::store::{Compressor, ZstdCompressor};
 use tantivy::{DocAddress, DocSet, Searcher, TERMINATED, Term};
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ use crate::walk::run_key;
 use crate::{Fact, IndexError, RunSummary, stored, summarise};
 
 /// The version of everything that is derived and kept in `index/`. Another one on disk means a rebuild.
-pub(crate) const SCHEMA_VERSION: u32 = 5;
+pub(crate) const SCHEMA_VERSION: u32 = 6;
 
 /// The status of a live run whose start has not come. No wire name of a status is this, so no filter finds it.
 pub const UNSTARTED: &str = "unstarted";
@@ -207,7 +207,7 @@ pub fn schema() -> (Schema, Fields) {
 pub fn settings() -> IndexSettings {
     IndexSettings {
         sort_by_field: Some(IndexSortByField { field: "started_at".into(), order: Order::Desc }),
-        docstore_compression: Compressor::Lz4,
+        docstore_compression: Compressor::Zstd(ZstdCompressor::default()),
         // One more thread would only take turns with the others on a small machine.
         docstore_compress_dedicated_thread: false,
         ..IndexSettings::default()

@@ -242,7 +242,7 @@ impl Index {
             Some(answer) => answer,
             None => {
                 let Some(known) = self.snapshot().known(run_id)? else { return Ok(None) };
-                if known.digest.is_some() {
+                if known.whole {
                     return Ok(None);
                 }
                 held(&LiveRun::read(&*self.log, run_id, &known.batches)?)

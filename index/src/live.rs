@@ -325,7 +325,7 @@ impl LiveRun {
                 .take(RunFact::MAX_OF_STEPS)
                 .map(|(key, value)| names.share(&RunFact::text(key, value)))
                 .collect(),
-            digest: None,
+            whole: false,
             batches: self.batches.clone(),
         }
     }

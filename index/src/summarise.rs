@@ -8,7 +8,7 @@ use agenttracer_model::attempts::{Attempt, AttemptInput, attempts, metadata_atte
 use agenttracer_model::failure_path::{FailurePath, PathFailure, PathStep};
 use agenttracer_model::taxonomy::{ReasonCode, RunStatus, SignalCode, StepStatus, StepType};
 use agenttracer_model::timing::{TimedStep, Timing};
-use agenttracer_model::{Event, RunBatch, RunView, Value};
+use agenttracer_model::{Event, RunBatch, RunView, TimedEvent, Value};
 use agenttracer_storage::StoredBatch;
 use agenttracer_storage::record::{DecodeError, RecordRef, Records, ScalarRef, StepRef};
 use uuid::Uuid;
@@ -65,7 +65,7 @@ pub(crate) fn of_whole(batch: &StoredBatch, names: &mut Names) -> Result<Option<
         signals: Vec::new(),
         step_facts: Vec::new(),
         usage: Vec::new(),
-        digest: None,
+        whole: false,
         batches: vec![batch.position],
     };
     let mut steps: Vec<StepRef<'_>> = Vec::with_capacity(16);
@@ -109,7 +109,7 @@ pub(crate) fn of_whole(batch: &StoredBatch, names: &mut Names) -> Result<Option<
                 run.ended_at = ended_at;
                 run.duration_ms = ended_at.map(|ended_at| ended_at.millis_since(started_at));
                 run.removed_count = removed_count;
-                run.digest = digest;
+                run.whole = digest.is_some();
                 ended = true;
             }
             RecordRef::RunStarted { .. }
@@ -303,12 +303,8 @@ pub(crate) fn of_batches(mut batches: Vec<RunBatch>, names: &mut Names) -> Optio
         batches = vec![batches.swap_remove(first)];
     }
     let positions = batches.iter().map(|batch| batch.position).collect();
-    let digest = batches.iter().filter(|batch| batch.whole).flat_map(|batch| &batch.events).find_map(|timed| {
-        match &timed.event {
-            Event::RunEnded(ended) => ended.digest,
-            _ => None,
-        }
-    });
+    let has_digest = |timed: &TimedEvent| matches!(&timed.event, Event::RunEnded(ended) if ended.digest.is_some());
+    let whole = batches.iter().any(|batch| batch.whole && batch.events.iter().any(has_digest));
     let view = RunView::fold(batches)?;
     let steps = group_steps(view.steps.iter().map(|step| (step.name.as_str(), step.step_type, step.latency_ms)), names);
     let timed: Vec<_> = view.steps.iter().map(TimedStep::from).collect();
@@ -374,7 +370,7 @@ pub(crate) fn of_batches(mut batches: Vec<RunBatch>, names: &mut Names) -> Optio
         step_facts: facts.into_list(names),
         usage: usage.summaries(&view.metadata, names),
         metadata: view.metadata,
-        digest,
+        whole,
         batches: positions,
     })
 }
@@ -413,7 +409,7 @@ mod tests {
         for seed in 0..400 {
             let run = sample::run(seed);
             let summary = both_agree(&run);
-            assert_eq!((summary.run_id, summary.digest), (run.run_id, Some(run.digest)));
+            assert_eq!((summary.run_id, summary.whole), (run.run_id, true));
             assert_eq!(summary.step_count() as usize, run.steps.len());
             assert_eq!(summary.signal_count() as usize, run.quality_signals.len());
             assert_eq!(summary.decision_count() as usize, run.decisions.len());

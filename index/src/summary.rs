@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use agenttracer_model::taxonomy::{FailureType, ReasonCode, RunStatus, SignalCode, StepType, Tone};
 use agenttracer_model::timing::Timing;
-use agenttracer_model::{Digest, Metadata, Position, Timestamp};
+use agenttracer_model::{Metadata, Position, Timestamp};
 use uuid::Uuid;
 
 use crate::UsageSummary;
@@ -64,8 +64,8 @@ pub struct RunSummary {
     pub step_facts: Vec<Arc<str>>,
     /// What it used of models, ascending by model.
     pub usage: Vec<UsageSummary>,
-    /// The content digest of a run that arrived whole.
-    pub digest: Option<Digest>,
+    /// Whether it arrived whole. Its content digest stands in the log, at `position`.
+    pub whole: bool,
     /// The first positions of the batches that hold the run, ascending; the first is the run's `position`.
     pub batches: Vec<Position>,
 }
@@ -256,7 +256,7 @@ pub(crate) mod tests {
             signals: Vec::new(),
             step_facts: Vec::new(),
             usage: Vec::new(),
-            digest: None,
+            whole: false,
             batches: vec![Position::new(n * 4)],
         }
     }

@@ -130,7 +130,7 @@ impl Checker {
         };
         if !stored.batches.contains(&position) {
             // A whole run wins over everything behind it, and beside it.
-            if stored.digest.is_none() {
+            if !stored.whole {
                 self.differs(|| format!("run {run_id}: the index does not know its batch at position {position}"));
             }
             return Ok(());

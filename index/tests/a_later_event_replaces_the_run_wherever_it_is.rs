@@ -113,7 +113,7 @@ fn events_before_the_start_are_found_when_it_comes_and_a_whole_run_wins_over_eve
     assert_eq!(index.live_runs(), 1);
     let position = log.append_run(&run);
     let whole = index.snapshot().find(id).unwrap().unwrap();
-    assert_eq!((whole.digest, whole.status, whole.position()), (Some(run.digest), run.status, position));
+    assert_eq!((whole.whole, whole.status, whole.position()), (true, run.status, position));
     log.append(record::encode_events(id, &events[2..3], NOW)).unwrap();
     assert_eq!(index.snapshot().find(id).unwrap().unwrap(), whole);
     index.close().unwrap();

@@ -86,10 +86,10 @@ fn acknowledged_runs_survive_a_power_loss() {
                 assert!(shown.contains_key(id), "seed {seed}, generation {generation}: {id} is missing");
             }
             let whole: BTreeMap<Uuid, _> =
-                (0..3 * RUNS).map(sample::run).map(|run| (run.run_id, (run.digest, run.steps.len()))).collect();
+                (0..3 * RUNS).map(sample::run).map(|run| (run.run_id, (run.started_at, run.steps.len()))).collect();
             for (id, run) in &shown {
-                let (digest, steps) = whole[id];
-                assert_eq!((run.digest, run.step_count() as usize), (Some(digest), steps));
+                let (started_at, steps) = whole[id];
+                assert_eq!((run.whole, run.started_at, run.step_count() as usize), (true, started_at, steps));
             }
             sim.crash_at_change((seed * 31 + generation * 17) % 300);
             acknowledged.extend(append(&log, generation * RUNS));

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use agenttracer_index::Index;
 use agenttracer_ingest::{HeldEvents, StoredRun, StoredRuns, StoredRunsError};
-use agenttracer_model::{EventMark, RunView};
+use agenttracer_model::{Digest, EventMark, Position, RunView};
+use agenttracer_storage::record::{RecordRef, Records};
 use agenttracer_storage::{Log, record};
 use uuid::Uuid;
 
@@ -17,10 +18,11 @@ impl StoredRuns for IndexedRuns {
     fn find(&self, run_id: Uuid) -> Result<Option<StoredRun>, StoredRunsError> {
         let snapshot = self.index.snapshot();
         // A live run of which only events have come counts too, though nobody is shown it.
-        let run = snapshot.known(run_id).map_err(told)?.map(|run| match run.digest {
-            Some(digest) => StoredRun::Whole(digest),
-            None => StoredRun::Live,
-        });
+        let run = match snapshot.known(run_id).map_err(told)? {
+            Some(run) if run.whole => Some(StoredRun::Whole(self.digest(run.position())?)),
+            Some(_) => Some(StoredRun::Live),
+            None => None,
+        };
         Ok(run.or_else(|| snapshot.erased().has(run_id).then_some(StoredRun::Erased)))
     }
 
@@ -58,6 +60,19 @@ impl StoredRuns for IndexedRuns {
 
     fn has_room(&self) -> bool {
         self.index.has_room()
+    }
+}
+
+impl IndexedRuns {
+    /// The content digest of the run that arrived whole as the batch at `position`.
+    fn digest(&self, position: Position) -> Result<Digest, StoredRunsError> {
+        let batch = self.log.read(position).map_err(told)?;
+        for record in Records::of(&batch).map_err(told)? {
+            if let RecordRef::RunEnded { digest: Some(digest), .. } = record.map_err(told)? {
+                return Ok(digest);
+            }
+        }
+        Err(StoredRunsError(format!("the run at position {position} has no digest")))
     }
 }
 

@@ -8,14 +8,16 @@
 //! client sent inside of a payload, are never taken for a frame of this segment.
 
 mod block;
+mod columns;
 mod footer;
 mod frame;
 mod header;
 mod slot;
+mod varint;
 mod version;
 
-pub(crate) use block::decompress;
-pub use block::{Block, BlockBuilder, BlockEntries, BlockEntry};
+pub(crate) use block::unpack;
+pub use block::{Block, BlockBuilder, BlockEntries, BlockEntry, StoredBlock};
 pub use footer::{Dictionary, Footer, IndexEntry, TRAILER_BYTES, Trailer};
 pub use frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, GapReason, MAX_FRAME_BYTES};
 pub(crate) use header::BadHeader;
@@ -30,9 +32,11 @@ use uuid::Uuid;
 /// The version of the format that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
 /// The feature bits that this program knows; a file with another bit set is of a newer format.
-pub const FEATURES: u64 = FEATURE_REWRITTEN;
+pub const FEATURES: u64 = FEATURE_REWRITTEN | FEATURE_COLUMNS;
 /// Feature bit 0: blocks and gaps, and in the manifest rewritten segments or a first position that is not 0.
 pub const FEATURE_REWRITTEN: u64 = 1;
+/// Feature bit 1: blocks in columns.
+pub const FEATURE_COLUMNS: u64 = 2;
 /// Groups, the footer and the segment header begin at multiples of this.
 pub const BLOCK_BYTES: u64 = 4096;
 /// The length of a segment header.

@@ -148,4 +148,4 @@ pub struct DecodeError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

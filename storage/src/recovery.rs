@@ -283,8 +283,15 @@ fn begin(
 /// Makes the spare the segment that begins at `first`.
 pub(crate) fn begin_segment(env: &Env, slot: &Slot, first: Position) -> io::Result<Writer> {
     let id = slot.segments.last().map_or(1, |entry| entry.id + 1);
-    let header =
-        SegmentHeader { log_id: slot.log_id, id, first, epoch: slot.epoch, created_at: env.clock.now(), generation: 1 };
+    let header = SegmentHeader {
+        log_id: slot.log_id,
+        id,
+        first,
+        epoch: slot.epoch,
+        created_at: env.clock.now(),
+        generation: 1,
+        columns: false,
+    };
     let file = SegmentFile::new(&env.log_dir, slot.log_id, first, 1);
     let (handle, file_bytes) = env.prepared.take(&file.path, &header.encode())?;
     Ok(Writer::empty(file, handle, id, file_bytes))

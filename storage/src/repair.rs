@@ -454,7 +454,15 @@ impl Repair {
         };
         let handle = begin().map_err(failed())?;
         let (log_id, epoch) = (self.slot.log_id, self.slot.epoch);
-        let header = SegmentHeader { log_id, id, first: positions.start, epoch, created_at: clock.now(), generation };
+        let header = SegmentHeader {
+            log_id,
+            id,
+            first: positions.start,
+            epoch,
+            created_at: clock.now(),
+            generation,
+            columns: false,
+        };
         let mut rewriter = Rewriter::new(file.clone(), handle, &header);
         self.salvage(source, positions, Some(&mut rewriter))?;
         let entry = rewriter.finish(positions.end).map_err(failed())?;

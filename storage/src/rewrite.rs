@@ -414,7 +414,8 @@ impl Work<'_> {
         .map_err(failed)?;
         let epoch = lock(&self.log.committer).identity().1;
         let (log_id, first) = (self.log.id(), file.first);
-        let header = SegmentHeader { log_id, id, first, epoch, created_at: env.clock.now(), generation };
+        let header =
+            SegmentHeader { log_id, id, first, epoch, created_at: env.clock.now(), generation, columns: false };
         let mut rewriter = Rewriter::new(file.clone(), handle, &header);
         for segment in self.old {
             self.copy(segment, &mut rewriter, unfinished)?;

@@ -5,9 +5,9 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use agenttracer_model::Position;
+use agenttracer_model::{Position, TimedEvent, Timestamp, sample};
 use agenttracer_storage::disk::{Disk, SimDisk};
-use agenttracer_storage::{Log, Rewriting, StoredBatch};
+use agenttracer_storage::{Batch, BatchKind, Log, Rewriting, StoredBatch, record};
 use common::{SIM_DIR, Sim, payload};
 
 const BATCHES: u64 = 5;
@@ -124,6 +124,82 @@ fn todays_reader_opens_the_golden_rewritten_segment() {
     assert!(found == expected);
 }
 
+const COLUMNS: &str = "columns/00000000000000000000.g2.cseg";
+const COLUMNS_MANIFEST: &str = "columns/manifest.a";
+
+/// What the golden segment in columns holds: runs that arrived whole, one in events, and a record of the log between them.
+fn batches_in_columns() -> Vec<Batch> {
+    let whole = |seed| record::encode_run(&sample::run(seed), sample::FIRST_START);
+    let watched = sample::run(40);
+    let events = watched.clone().into_events().into_iter().zip(0_i64..).map(|(timed, n)| TimedEvent {
+        time: (n % 2 == 0).then(|| Timestamp::from_micros(sample::FIRST_START.as_micros() + n * 1000)),
+        removed: u32::from(n == 3),
+        event: timed.event,
+    });
+    let events: Vec<_> = events.collect();
+    let mut batches: Vec<_> = (0..6).map(whole).collect();
+    batches.extend(events.chunks(4).map(|events| record::encode_events(watched.run_id, events, sample::FIRST_START)));
+    let payload = std::fs::read(golden("records-log.bin")).unwrap();
+    batches.insert(3, Batch { kind: BatchKind::Log, payload, records: 2, time: Timestamp::from_micros(7) });
+    batches
+}
+
+/// A log of these batches, rewritten into one segment.
+fn in_columns() -> Sim {
+    let sim = Sim::new(1, 64 << 10);
+    let (log, _) = sim.open().unwrap();
+    for batch in batches_in_columns() {
+        log.submit(batch, Box::new(|outcome| assert!(outcome.is_ok()))).unwrap();
+        log.step();
+    }
+    log.seal_active().unwrap();
+    log.rewrite(Position::ZERO..log.tail(), &mut Everything).unwrap();
+    log.close().unwrap();
+    sim
+}
+
+struct Everything;
+
+impl Rewriting for Everything {
+    fn keep(&mut self, _: &StoredBatch) -> bool {
+        true
+    }
+}
+
+/// What a segment in columns looks like to the byte is up to zstd too, so that only reading is pinned; the feature bit says
+/// that an older program must not try.
+#[test]
+fn todays_reader_opens_the_golden_segment_in_columns() {
+    let written = in_columns();
+    let disk = SimDisk::new(1);
+    disk.create_dir_all(&Path::new(SIM_DIR).join("log")).unwrap();
+    for (name, file) in [(COLUMNS, COLUMNS.replace("columns", "log")), (COLUMNS_MANIFEST, "manifest.a".to_owned())] {
+        let path = Path::new(SIM_DIR).join(&file);
+        let bytes = written.disk.content(&path).unwrap_or_else(|| panic!("{file} was not written"));
+        if std::env::var_os("WRITE_GOLDEN").is_some() && !golden(name).exists() {
+            std::fs::create_dir_all(golden(name).parent().unwrap()).unwrap();
+            std::fs::write(golden(name), &bytes).unwrap();
+        }
+        let pinned = std::fs::read(golden(name)).unwrap();
+        assert_eq!(bytes[16], pinned[16], "the feature bits of {name}");
+        disk.create(&path).unwrap().write_all_at(&pinned, 0).unwrap();
+    }
+    let sim = Sim { disk, ..Sim::new(1, 64 << 10) };
+    let report = sim.verify();
+    assert!(report.is_sound(), "{report:?}");
+    let (log, recovery) = sim.open().unwrap();
+    assert!(recovery.damage.is_empty(), "{recovery}");
+    let found: Vec<_> = log.scan(Position::ZERO..log.tail()).map(Result::unwrap).collect();
+    let expected = batches_in_columns();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!((found.kind, found.records, found.time), (expected.kind, expected.records, expected.time));
+        assert!(found.payload[..] == expected.payload[..], "the batch at {}", found.position);
+    }
+    // Bit 0: rewritten, bit 1: in columns.
+    assert_eq!(std::fs::read(golden(COLUMNS)).unwrap()[16], 3);
+}
+
 #[test]
 fn the_documentation_has_the_tables_of_the_code() {
     let documented = include_str!("../../docs/format.md");
@@ -131,6 +207,7 @@ fn the_documentation_has_the_tables_of_the_code() {
         include_str!("../src/format/header.rs"),
         include_str!("../src/format/frame.rs"),
         include_str!("../src/format/block.rs"),
+        include_str!("../src/format/columns/numbers.rs"),
         include_str!("../src/format/footer.rs"),
         include_str!("../src/format/slot.rs"),
     ];

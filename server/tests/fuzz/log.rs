@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agenttracer_model::{Position, Timestamp, sample};
 use agenttracer_storage::disk::{CountingDisk, Disk, SimClock, SimDisk};
 use agenttracer_storage::format::{
-    BLOCK_BYTES, Block, BlockBuilder, Entry, FRAME_HEADER_BYTES, Footer, FrameHeader, SegmentHeader, Slot,
+    BLOCK_BYTES, Block, BlockBuilder, Entry, FRAME_HEADER_BYTES, Footer, FrameHeader, SegmentHeader, Slot, StoredBlock,
     TRAILER_BYTES, Trailer, align_block, seed,
 };
 use agenttracer_storage::record::{self, Records};
@@ -108,7 +108,15 @@ fn block_header(raw_bytes: usize, stored: &[u8]) -> FrameHeader {
 fn rewritten(batches: &[Batch], header: &FrameHeader, stored: &[u8]) -> SimDisk {
     let (generation, first) = (2, header.first);
     let seed = seed(LOG, first, generation);
-    let head = SegmentHeader { log_id: LOG, id: 1, first, epoch: 1, created_at: header.time, generation };
+    let head = SegmentHeader {
+        log_id: LOG,
+        id: 1,
+        first,
+        epoch: 1,
+        created_at: header.time,
+        generation,
+        columns: header.encoding == FrameHeader::COLUMNS_ENCODING,
+    };
     let mut file = head.encode();
     let offset = file.len();
     file.resize(offset + FRAME_HEADER_BYTES, 0);
@@ -287,8 +295,8 @@ fn records_of_runs() {
     });
 }
 
-/// Four batches, and their block before and after compression.
-fn block() -> (Vec<Batch>, Vec<u8>, Vec<u8>) {
+/// Four batches, their block, and how it is stored: compressed and in columns.
+fn block() -> (Vec<Batch>, Vec<u8>, [StoredBlock; 2]) {
     let batches: Vec<_> = (0..4).map(|n| record::encode_run(&sample::run(n), sample::FIRST_START)).collect();
     let mut builder = BlockBuilder::default();
     builder.begin(Position::ZERO, Timestamp::from_micros(1_000));
@@ -296,19 +304,22 @@ fn block() -> (Vec<Batch>, Vec<u8>, Vec<u8>) {
         // Positions are gone in front of each, and behind the last one.
         builder.add(Position::new(3 + n * 100), batch.records, batch.time, batch.kind, &batch.payload);
     }
-    let (raw, compressed) = (builder.raw().to_vec(), builder.compress().unwrap());
-    (batches, raw, compressed)
+    let compressed = StoredBlock { bytes: builder.compress().unwrap(), encoding: FrameHeader::BLOCK_ENCODING };
+    let columns = builder.store().unwrap();
+    assert_eq!(columns.encoding, FrameHeader::COLUMNS_ENCODING);
+    (batches, builder.raw().to_vec(), [compressed, columns])
 }
 
 #[test]
 fn blocks() {
-    let (batches, raw, compressed) = block();
+    let (batches, raw, stored) = block();
     assert!(Block::new(&block_header(raw.len(), &raw), &raw).is_some(), "the corpus is none");
-    check((some_changes(), any::<bool>()), |(changes, is_compressed)| {
-        if is_compressed {
-            // The frame of a rewritten segment: its checksum holds, what it compresses does not.
-            let bytes = changed(compressed.clone(), &changes);
-            return read(&rewritten(&batches, &block_header(raw.len(), &bytes), &bytes));
+    check((some_changes(), 0..3_usize), |(changes, how)| {
+        if let Some(stored) = stored.get(how) {
+            // The frame of a rewritten segment: its checksum holds, what it stores does not.
+            let bytes = changed(stored.bytes.clone(), &changes);
+            let header = FrameHeader { encoding: stored.encoding, ..block_header(raw.len(), &bytes) };
+            return read(&rewritten(&batches, &header, &bytes));
         }
         let bytes = changed(raw.clone(), &changes);
         let header = block_header(bytes.len(), &bytes);
@@ -328,9 +339,11 @@ fn blocks() {
 /// Otherwise the cases about blocks would all end at some checksum.
 #[test]
 fn a_rewritten_segment_made_here_is_one() {
-    let (batches, raw, compressed) = block();
-    let disk = rewritten(&batches, &block_header(raw.len(), &compressed), &compressed);
-    let report = verify::verify(&disk, Path::new(DIR), &mut |_| {}).unwrap();
-    assert!(report.is_sound(), "{report:?}");
-    assert_eq!((report.batches(), report.tail()), (4, Position::new(500)), "{report:?}");
+    let (batches, raw, stored) = block();
+    for StoredBlock { bytes, encoding } in stored {
+        let disk = rewritten(&batches, &FrameHeader { encoding, ..block_header(raw.len(), &bytes) }, &bytes);
+        let report = verify::verify(&disk, Path::new(DIR), &mut |_| {}).unwrap();
+        assert!(report.is_sound(), "{report:?}");
+        assert_eq!((report.batches(), report.tail()), (4, Position::new(500)), "{report:?}");
+    }
 }

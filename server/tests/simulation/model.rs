@@ -127,8 +127,8 @@ impl Model {
             "batch {id}"
         );
         assert_eq!(
-            (found.started_at, found.ended_at, found.created_at, found.digest, &found.batches[..]),
-            (run.started_at, run.ended_at, batch.time, Some(run.digest), &[position][..]),
+            (found.started_at, found.ended_at, found.created_at, found.whole, &found.batches[..]),
+            (run.started_at, run.ended_at, batch.time, true, &[position][..]),
             "batch {id} of run {}",
             run.run_id
         );

@@ -3,13 +3,14 @@ use std::io;
 
 use agenttracer_model::{Position, Timestamp};
 
-use super::{FrameHeader, MAX_FRAME_BYTES};
+use super::varint::{put_varint, take_varint, unzigzag, zigzag};
+use super::{FrameHeader, MAX_FRAME_BYTES, columns};
 use crate::BatchKind;
 
 /// The level of compression: a better one takes twice the time for a few percent.
 const LEVEL: i32 = 3;
 
-/// The payload of kind 2: several batches compressed together with zstd, in position order.
+/// The payload of kind 2: several batches, in position order, compressed together with zstd or in columns.
 ///
 /// | batch | |
 /// |---|---|
@@ -135,7 +136,18 @@ impl BlockBuilder {
         &self.raw
     }
 
-    /// The block as it is stored.
+    /// The block as it is stored: in columns, or compressed when it holds anything that has none.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn store(&self) -> io::Result<StoredBlock> {
+        match columns::encode(&self.raw, self.time.as_micros()) {
+            Some(bytes) => Ok(StoredBlock { bytes, encoding: FrameHeader::COLUMNS_ENCODING }),
+            None => Ok(StoredBlock { bytes: self.compress()?, encoding: FrameHeader::BLOCK_ENCODING }),
+        }
+    }
+
+    /// The block compressed, whatever it holds.
     ///
     /// # Errors
     /// When there is no memory for it.
@@ -169,13 +181,30 @@ impl BlockBuilder {
     }
 }
 
+/// A block as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredBlock {
+    /// The payload of its frame.
+    pub bytes: Vec<u8>,
+    /// What the header of its frame calls it.
+    pub encoding: [u8; 4],
+}
+
+/// The raw bytes of a block, whose frame has this header; `None` when `stored` is not what the header says.
+pub(crate) fn unpack(header: &FrameHeader, stored: &[u8]) -> Option<Vec<u8>> {
+    if header.raw_bytes as usize > MAX_FRAME_BYTES {
+        return None;
+    }
+    match header.encoding {
+        FrameHeader::COLUMNS_ENCODING => columns::decode(stored, header.raw_bytes as usize, header.time.as_micros()),
+        _ => decompress(stored, header.raw_bytes),
+    }
+}
+
 /// The raw bytes of a block; `None` when `stored` is not the compression of exactly `raw_bytes`.
-pub(crate) fn decompress(stored: &[u8], raw_bytes: u32) -> Option<Vec<u8>> {
+fn decompress(stored: &[u8], raw_bytes: u32) -> Option<Vec<u8>> {
     thread_local! {
         static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
-    }
-    if raw_bytes as usize > MAX_FRAME_BYTES {
-        return None;
     }
     DECOMPRESSOR.with_borrow_mut(|decompressor| {
         let decompressor = match decompressor {
@@ -185,45 +214,6 @@ pub(crate) fn decompress(stored: &[u8], raw_bytes: u32) -> Option<Vec<u8>> {
         let mut raw = vec![0; raw_bytes as usize];
         (decompressor.decompress_to_buffer(stored, &mut raw[..]).ok()? == raw.len()).then_some(raw)
     })
-}
-
-/// Appends a number as bincode 2 does: below 251 one byte; 251, 252, 253 announce 2, 4, 8 bytes.
-fn put_varint(bytes: &mut Vec<u8>, value: u64) {
-    if value < 251 {
-        bytes.push(value as u8);
-    } else if let Ok(value) = u16::try_from(value) {
-        bytes.push(251);
-        bytes.extend_from_slice(&value.to_le_bytes());
-    } else if let Ok(value) = u32::try_from(value) {
-        bytes.push(252);
-        bytes.extend_from_slice(&value.to_le_bytes());
-    } else {
-        bytes.push(253);
-        bytes.extend_from_slice(&value.to_le_bytes());
-    }
-}
-
-fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-        let (head, rest) = bytes.split_first_chunk::<N>()?;
-        *bytes = rest;
-        Some(*head)
-    }
-    match take::<1>(bytes)? {
-        [251] => take(bytes).map(|head| u64::from(u16::from_le_bytes(head))),
-        [252] => take(bytes).map(|head| u64::from(u32::from_le_bytes(head))),
-        [253] => take(bytes).map(u64::from_le_bytes),
-        [254 | 255] => None,
-        [small] => Some(u64::from(small)),
-    }
-}
-
-fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
-}
-
-fn unzigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 #[cfg(test)]
@@ -304,23 +294,10 @@ mod tests {
     fn a_length_that_the_header_does_not_name_is_refused() {
         let built = built(&batches());
         let (raw, stored) = (built.raw(), built.compress().unwrap());
-        for len in [0, raw.len() as u32 - 1, raw.len() as u32 + 1, u32::MAX] {
+        for len in [0, raw.len() as u32 - 1, raw.len() as u32 + 1] {
             assert_eq!(decompress(&stored, len), None, "{len}");
         }
         assert_eq!(decompress(&stored[..stored.len() - 1], raw.len() as u32), None);
         assert_eq!(decompress(b"no frame of zstd", 10), None);
-    }
-
-    #[test]
-    fn numbers_are_those_of_bincode() {
-        for value in [0, 250, 251, 65_535, 65_536, u64::from(u32::MAX), 1 << 32, u64::MAX] {
-            let mut bytes = Vec::new();
-            put_varint(&mut bytes, value);
-            assert_eq!(bytes, bincode::encode_to_vec(value, bincode::config::standard()).unwrap());
-            assert_eq!(take_varint(&mut &bytes[..]), Some(value));
-        }
-        for value in [0, 1, -1, i64::MIN, i64::MAX] {
-            assert_eq!(unzigzag(zigzag(value)), value);
-        }
     }
 }

@@ -17,6 +17,7 @@ const CODEC_NONE: u8 = 0;
 const CODEC_BINCODE_2: u8 = 1;
 const COMPRESSION_NONE: u8 = 0;
 const COMPRESSION_ZSTD: u8 = 1;
+const COMPRESSION_COLUMNS: u8 = 2;
 
 /// What stands before each batch, block or gap, at a multiple of 8 bytes. The payload follows, then zeros up to the next
 /// multiple of 8.
@@ -37,7 +38,7 @@ const COMPRESSION_ZSTD: u8 = 1;
 /// | 64 | 4 | chain: the CRC field of the frame before it, the seed in the first one |
 /// | 68 | 1 | kind: 1 records of a run, 2 block, 3 gap, 4 records of the log itself |
 /// | 69 | 1 | codec: 1 bincode 2, see `docs/format.md`; 0 in a gap |
-/// | 70 | 1 | compression: 0 none, 1 zstd (blocks) |
+/// | 70 | 1 | compression: 0 none, 1 zstd (blocks), 2 columns (blocks) |
 /// | 71 | 1 | flags: 0 |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
@@ -126,6 +127,8 @@ impl BatchKind {
 impl FrameHeader {
     /// A block: batches in bincode, compressed together.
     pub const BLOCK_ENCODING: [u8; 4] = [KIND_BLOCK, CODEC_BINCODE_2, COMPRESSION_ZSTD, 0];
+    /// A block: batches in bincode, in columns.
+    pub const COLUMNS_ENCODING: [u8; 4] = [KIND_BLOCK, CODEC_BINCODE_2, COMPRESSION_COLUMNS, 0];
     /// A gap: one byte.
     pub const GAP_ENCODING: [u8; 4] = [KIND_GAP, CODEC_NONE, COMPRESSION_NONE, 0];
 
@@ -202,7 +205,9 @@ impl FrameHeader {
         let is_plain = self.raw_bytes as usize == self.payload_bytes();
         match self.encoding {
             [kind, CODEC_BINCODE_2, COMPRESSION_NONE, 0] if is_plain => BatchKind::of_byte(kind).map(FrameKind::Batch),
-            Self::BLOCK_ENCODING if self.raw_bytes as usize <= MAX_FRAME_BYTES => Some(FrameKind::Block),
+            Self::BLOCK_ENCODING | Self::COLUMNS_ENCODING if self.raw_bytes as usize <= MAX_FRAME_BYTES => {
+                Some(FrameKind::Block)
+            }
             Self::GAP_ENCODING if is_plain => Some(FrameKind::Gap),
             _ => None,
         }
@@ -245,12 +250,23 @@ mod tests {
             assert_eq!(header.kind(), Some(FrameKind::Batch(kind)));
             assert_eq!(FrameHeader { raw_bytes: 29, ..header }.kind(), None);
         }
-        let block = FrameHeader { encoding: FrameHeader::BLOCK_ENCODING, raw_bytes: 1 << 20, ..header() };
-        assert_eq!(block.kind(), Some(FrameKind::Block));
-        assert_eq!(FrameHeader { raw_bytes: MAX_FRAME_BYTES as u32 + 1, ..block }.kind(), None);
+        for encoding in [FrameHeader::BLOCK_ENCODING, FrameHeader::COLUMNS_ENCODING] {
+            let block = FrameHeader { encoding, raw_bytes: 1 << 20, ..header() };
+            assert_eq!(block.kind(), Some(FrameKind::Block));
+            assert_eq!(FrameHeader { raw_bytes: MAX_FRAME_BYTES as u32 + 1, ..block }.kind(), None);
+        }
         let gap = FrameHeader { encoding: FrameHeader::GAP_ENCODING, ..header() };
         assert_eq!(gap.kind(), Some(FrameKind::Gap));
-        let others = [[0, 1, 0, 0], [5, 1, 0, 0], [1, 2, 0, 0], [1, 1, 9, 0], [4, 1, 0, 1], [2, 1, 0, 0], [3, 1, 0, 0]];
+        let others = [
+            [0, 1, 0, 0],
+            [5, 1, 0, 0],
+            [1, 2, 0, 0],
+            [1, 1, 9, 0],
+            [4, 1, 0, 1],
+            [2, 1, 0, 0],
+            [2, 1, 3, 0],
+            [3, 1, 0, 0],
+        ];
         for encoding in others {
             assert_eq!(FrameHeader { encoding, ..header() }.kind(), None, "{encoding:?}");
         }

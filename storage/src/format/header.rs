@@ -1,7 +1,7 @@
 use agenttracer_model::{Position, Timestamp};
 use uuid::Uuid;
 
-use super::{BLOCK_BYTES, FEATURE_REWRITTEN, FORMAT, Version, array_at, put, u32_at, u64_at};
+use super::{BLOCK_BYTES, FEATURE_COLUMNS, FEATURE_REWRITTEN, FORMAT, Version, array_at, put, u32_at, u64_at};
 
 const MAGIC: [u8; 8] = *b"ATRSEGM1";
 
@@ -34,6 +34,8 @@ pub struct SegmentHeader {
     pub created_at: Timestamp,
     /// 1 as it was written, more after it was rewritten: then it has blocks and gaps, and the feature bit that says so.
     pub generation: u32,
+    /// Whether a block in it is in columns: then the feature bit that says so is set.
+    pub columns: bool,
 }
 
 /// Why a block is not a segment header.
@@ -51,7 +53,8 @@ impl SegmentHeader {
         let mut block = vec![0; BLOCK_BYTES as usize];
         put(&mut block, 0, &MAGIC);
         put(&mut block, 12, &FORMAT.to_le_bytes());
-        let features = if self.generation > 1 { FEATURE_REWRITTEN } else { 0 };
+        let rewritten = if self.generation > 1 { FEATURE_REWRITTEN } else { 0 };
+        let features = rewritten | if self.columns { FEATURE_COLUMNS } else { 0 };
         put(&mut block, 16, &features.to_le_bytes());
         put(&mut block, 24, self.log_id.as_bytes());
         put(&mut block, 40, &self.id.to_le_bytes());
@@ -86,6 +89,7 @@ impl SegmentHeader {
             epoch: u64_at(block, 56),
             created_at: Timestamp::from_micros(i64::from_le_bytes(array_at(block, 64))),
             generation: u32_at(block, 72),
+            columns: version.features & FEATURE_COLUMNS != 0,
         })
     }
 }
@@ -102,12 +106,16 @@ mod tests {
             epoch: 2,
             created_at: Timestamp::from_micros(-5),
             generation: 1,
+            columns: false,
         }
     }
 
     #[test]
     fn reads_back_what_was_written() {
-        assert_eq!(SegmentHeader::decode(&header().encode()), Ok(header()));
+        for (generation, columns) in [(1, false), (2, false), (2, true)] {
+            let header = SegmentHeader { generation, columns, ..header() };
+            assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
+        }
     }
 
     #[test]

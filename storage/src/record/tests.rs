@@ -230,6 +230,15 @@ fn any_run() -> impl Strategy<Value = Run> {
         })
 }
 
+/// Any batch of a run that the writer writes.
+pub(crate) fn any_batch() -> impl Strategy<Value = Batch> {
+    let events = (any_id(), vec(any_event(), 1..8), any_time());
+    prop_oneof![
+        (any_run(), any_time()).prop_map(|(run, time)| encode_run(&run, time)),
+        events.prop_map(|(run_id, events, time)| encode_events(run_id, &events, time)),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 

@@ -7,13 +7,13 @@ use super::SegmentFile;
 use crate::disk::DiskFile;
 use crate::format::{
     BlockBuilder, Dictionary, Entry, FRAME_HEADER_BYTES, Footer, FrameHeader, GapReason, MAX_FRAME_BYTES,
-    SegmentHeader, align_block, align8,
+    SegmentHeader, StoredBlock, align_block, align8,
 };
 use crate::record::{RecordRef, Records};
 use crate::{BatchKind, StoredBatch};
 
 /// How long a block is before compression, unless one batch alone is longer.
-const BLOCK_RAW_BYTES: usize = 64 * 1024;
+const BLOCK_RAW_BYTES: usize = 96 * 1024;
 /// How much is written in one go.
 const PIECE_BYTES: usize = 1 << 20;
 /// How many pieces are synced together: a group commit beside it must not wait behind a whole segment.
@@ -25,10 +25,7 @@ const PIECES_A_SYNC: u32 = 4;
 pub(crate) struct Rewriter {
     file: SegmentFile,
     handle: Arc<dyn DiskFile>,
-    id: u64,
-    generation: u32,
-    epoch: u64,
-    now: Timestamp,
+    header: SegmentHeader,
     footer: Footer,
     dictionary: Gathered,
     block: BlockBuilder,
@@ -50,10 +47,7 @@ impl Rewriter {
             block_first: file.first,
             file,
             handle,
-            id: header.id,
-            generation: header.generation,
-            epoch: header.epoch,
-            now: header.created_at,
+            header: header.clone(),
             dictionary: Gathered::default(),
             block: BlockBuilder::default(),
             in_block: Vec::new(),
@@ -113,13 +107,17 @@ impl Rewriter {
         let footer = self.footer.encode(self.file.seed, frames_end);
         self.buffer.extend_from_slice(&footer);
         self.write()?;
+        if self.header.columns {
+            // Known only now: an older program is to refuse the segment.
+            self.handle.write_all_at(&self.header.encode(), 0)?;
+        }
         self.handle.sync_data()?;
         Ok(Entry {
-            id: self.id,
+            id: self.header.id,
             first: self.footer.first,
             end: self.footer.end,
             file_bytes: self.offset,
-            generation: self.generation,
+            generation: self.header.generation,
             chain: self.footer.chain,
         })
     }
@@ -127,10 +125,10 @@ impl Rewriter {
     /// Makes frames of the gathered batches, which cover the positions up to `end`.
     fn flush_block(&mut self, end: Position) -> io::Result<()> {
         let first = self.block_first;
-        let compressed = self.block.compress()?;
+        let StoredBlock { bytes, encoding } = self.block.store()?;
         let raw_bytes = self.block.raw().len();
         if let [(kind, position, records, time, len)] = self.in_block[..]
-            && (compressed.len() >= len || raw_bytes > MAX_FRAME_BYTES)
+            && (bytes.len() >= len || raw_bytes > MAX_FRAME_BYTES)
         {
             // It does not get shorter: a frame of its own.
             self.in_block.clear();
@@ -141,7 +139,8 @@ impl Rewriter {
             return self.gap(end, GapReason::Dropped);
         }
         debug_assert!(end > first);
-        self.frame(end, self.block.time(), &compressed, raw_bytes, FrameHeader::BLOCK_ENCODING)?;
+        self.header.columns |= encoding == FrameHeader::COLUMNS_ENCODING;
+        self.frame(end, self.block.time(), &bytes, raw_bytes, encoding)?;
         for (_, _, records, time, len) in self.in_block.drain(..) {
             self.footer.count(time, records, len);
         }
@@ -153,7 +152,7 @@ impl Rewriter {
         while self.block_first < end {
             let left = end.get() - self.block_first.get();
             let piece = self.block_first.advance(left.min(u64::from(u32::MAX)));
-            self.frame(piece, self.now, &[reason.byte()], 1, FrameHeader::GAP_ENCODING)?;
+            self.frame(piece, self.header.created_at, &[reason.byte()], 1, FrameHeader::GAP_ENCODING)?;
         }
         Ok(())
     }
@@ -174,7 +173,7 @@ impl Rewriter {
             time,
             group_first: first,
             durable: first,
-            epoch: self.epoch,
+            epoch: self.header.epoch,
             records: (end.get() - first.get()) as u32,
             raw_bytes: raw_bytes as u32,
             chain: self.footer.chain,

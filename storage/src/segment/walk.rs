@@ -8,7 +8,7 @@ use super::{SegmentFile, Source};
 use crate::disk::Mapping;
 use crate::format::{
     BLOCK_BYTES, Block, BlockEntry, FRAME_HEADER_BYTES, FrameHeader, FrameKind, GapReason, align_block, align8,
-    decompress, is_zero,
+    is_zero, unpack,
 };
 use crate::{Damage, Payload, StoredBatch};
 
@@ -212,7 +212,7 @@ impl Walker {
                 Ok(Ok(Content::Batch(batch)))
             }
             Some(FrameKind::Block) => {
-                let Some(raw) = decompress(self.source.at(offset, len, self.limit)?, header.raw_bytes) else {
+                let Some(raw) = unpack(header, self.source.at(offset, len, self.limit)?) else {
                     return damaged(self, "the block cannot be decompressed");
                 };
                 let Some(block) = Block::new(header, &raw) else {
