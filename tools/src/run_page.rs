@@ -71,16 +71,11 @@ impl RunPage<'_> {
         for (name, value) in rows {
             text.push_str(&format!("  {} {value}\n", self.page.paint(&format!("{name:<12}"), Ink::Dim)));
         }
-        let facts =
-            run.metadata.iter().map(|(key, value)| format!("{}={}", clean(key), fact(value).replace(' ', "\u{a0}")));
+        let facts = run.metadata.iter().map(|(key, value)| format!("{}={}", clean(key), fact(value)));
         let facts = wrapped(&facts.collect::<Vec<_>>().join(" "), self.page.full().saturating_sub(15));
         for (at, line) in facts.iter().enumerate() {
             let name = if at == 0 { "metadata" } else { "" };
-            text.push_str(&format!(
-                "  {} {}\n",
-                self.page.paint(&format!("{name:<12}"), Ink::Dim),
-                line.replace('\u{a0}', " ")
-            ));
+            text.push_str(&format!("  {} {}\n", self.page.paint(&format!("{name:<12}"), Ink::Dim), line));
         }
         text
     }

@@ -125,18 +125,20 @@ impl Drop for Tail {
     }
 }
 
-/// Stores runs until the follower shows one: it is connected then.
+/// Stores runs until the follower has shown one, and the last of them: it is connected then, and nothing is on its way.
 async fn connected(client: &reqwest::Client, process: &Process, tail: &Tail) {
     let begun = std::time::Instant::now();
     loop {
-        store(client, process, &run()).await;
-        if tail.out.recv_timeout(Duration::from_millis(300)).is_ok() {
-            break;
+        let stored = run();
+        store(client, process, &stored).await;
+        if let Ok(mut line) = tail.out.recv_timeout(Duration::from_millis(300)) {
+            while !line.contains(&id(&stored)) {
+                line = tail.line();
+            }
+            return;
         }
         assert!(begun.elapsed() < DEADLINE, "the follower is not shown anything");
     }
-    // What was stored meanwhile.
-    while tail.out.recv_timeout(Duration::from_millis(500)).is_ok() {}
 }
 
 #[tokio::test]

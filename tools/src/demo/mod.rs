@@ -8,7 +8,7 @@ mod live;
 
 use serde_json::{Value, json};
 
-use self::agents::{AGENTS, CREW, FAULTS, Scene, TRIAGE, WORKER};
+use self::agents::{AGENTS, CREW, FAULTS, Fault, Scene, TRIAGE, WORKER};
 use self::dice::Dice;
 use self::draft::{Draft, Told};
 pub(crate) use self::live::{Live, Sent};
@@ -49,30 +49,35 @@ impl Day {
     /// The runs, in the order in which they began, but that sub-agents' come with theirs.
     pub(crate) fn runs(self) -> impl Iterator<Item = Value> {
         let starts = self.starts();
-        let mut left = self.runs;
         let long = self.long_runs();
-        left = left.saturating_sub(long.len() as u64);
-        let (day, all) = (self, left);
-        let mut number = 0;
+        let all = self.runs.saturating_sub(long.len() as u64);
+        // Each way to fail comes once at least, spread over the day, where there are runs enough for that.
+        let every = if all < 10 * FAULTS.len() as u64 { u64::MAX } else { all / (FAULTS.len() as u64 + 1) };
+        let mut turns = FAULTS.iter().filter(|fault| fault.agent != WORKER).copied();
+        let (mut number, mut sent, mut next_turn) = (0, 0, every);
         let mut waiting: Vec<Value> = Vec::new();
         let told = std::iter::from_fn(move || {
             if let Some(run) = waiting.pop() {
                 return Some(run);
             }
-            if left == 0 {
+            if sent == all {
                 return None;
             }
-            let place = starts(number as f64 / all.max(1) as f64);
-            let mut runs = day.tell(number, place, all);
+            let mut due = None;
+            if sent >= next_turn {
+                next_turn += every;
+                due = turns.next();
+            }
+            let mut runs = self.tell(number, starts(sent as f64 / all as f64), due);
             // The last ones of a day are no more than were asked for.
-            runs.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-            number += runs.len() as u64;
-            left -= runs.len() as u64;
+            runs.truncate(usize::try_from(all - sent).unwrap_or(usize::MAX));
+            number += 1;
+            sent += runs.len() as u64;
             runs.reverse();
             waiting = runs;
             waiting.pop()
         });
-        told.chain(long)
+        told.chain(long.into_iter().take(usize::try_from(self.runs).unwrap_or(usize::MAX)))
     }
 
     pub(crate) fn named(self) -> Named {
@@ -107,18 +112,12 @@ impl Day {
         start.min(self.until_micros - duration - SECOND)
     }
 
-    /// The run with this number, and those of its sub-agents.
-    fn tell(self, number: u64, place: f64, all: u64) -> Vec<Value> {
+    /// The run with this number, and those of its sub-agents. When a way to fail is `due`, it fails in that way.
+    fn tell(self, number: u64, place: f64, due: Option<Fault>) -> Vec<Value> {
         let mut dice = Dice::of(self.seed, self.until_micros, number);
         let weights = std::array::from_fn::<_, { AGENTS.len() }, _>(|at| (at, AGENTS[at].weight));
-        let mut agent = dice.weighted(&weights);
-        // Each way to fail comes once at least, spread over the day.
-        let every = (all / (FAULTS.len() as u64 + 1)).max(1);
-        let turn = (number + 1).is_multiple_of(every).then(|| FAULTS.get(((number + 1) / every - 1) as usize));
-        let due = turn.flatten().filter(|fault| fault.agent != WORKER).copied();
-        if let Some(fault) = due {
-            agent = fault.agent;
-        }
+        let chosen = dice.weighted(&weights);
+        let agent = due.map_or(chosen, |fault| fault.agent);
         let (older, newer, rolled_out) = AGENTS[agent].versions;
         let is_newer = place > rolled_out && dice.chance(0.8);
         let version = if is_newer { newer } else { older };
@@ -150,7 +149,7 @@ impl Day {
         runs
     }
 
-    fn tell_crew(self, draft: Draft, number: u64, fault: Option<agents::Fault>) -> (Told, Vec<(i64, Told)>) {
+    fn tell_crew(self, draft: Draft, number: u64, fault: Option<Fault>) -> (Told, Vec<(i64, Told)>) {
         let shared = draft.shared();
         agents::tell_crew(draft, fault, &mut |worker, parent, step| {
             let dice = Dice::of(self.seed, self.until_micros, number ^ ((worker + 1) << 42));
