@@ -51,7 +51,10 @@ pub(super) fn unreachable(base: &str, listener: Listener, error: &(dyn Error + '
         _ => {
             // The innermost says what happened; the others that something did.
             let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
-            let tls = if base.starts_with("http://") { "; if it speaks TLS, write https://" } else { "" };
+            let tls = match base.starts_with("http://") {
+                true => "; if it speaks TLS, write https://",
+                false => "; if it does not speak TLS: write http://",
+            };
             format!("{base} gave no answer ({cause}){tls}")
         }
     };
