@@ -22,7 +22,6 @@ LABEL org.opencontainers.image.title="AgentTracer" \
       org.opencontainers.image.description="Privacy-safe observability for AI agents" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /out/agenttracer /usr/local/bin/agenttracer
-COPY --chmod=755 docker/healthcheck /usr/local/bin/healthcheck
 # A new volume takes the owner of the directory that it is mounted over.
 COPY --from=build --chown=10001:10001 /out/data /data
 USER 10001:10001
@@ -35,6 +34,7 @@ ENV AGENTTRACER_DATA_DIR=/data \
 VOLUME /data
 EXPOSE 8000 8001 3000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["healthcheck", "8000", "8001"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["agenttracer", "healthcheck", "http://127.0.0.1:8000", "http://127.0.0.1:8001"]
 ENTRYPOINT ["agenttracer"]
 CMD ["serve"]

@@ -2,6 +2,9 @@
 
 use serde::Deserialize;
 
+use crate::human::{self, grouped, shortened};
+use crate::paint::{Ink, paint};
+
 /// What is read of the answer.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Comparison {
@@ -162,15 +165,19 @@ impl Comparison {
         table.add_rates(&self.rates);
         table.add_quantities(&self.quantities);
         table.add_distributions(&self.distributions);
-        let paint = |text: &str, code: &str| paint(text, code, shown.colours);
+        let paint = |text: &str, ink: Ink| paint(text, ink, shown.colours);
         let mut text = String::new();
         if let Some(agent) = &self.agent_id {
-            text.push_str(&format!("{}\n", paint(agent, BOLD)));
+            text.push_str(&format!("{}\n", paint(agent, Ink::Bold)));
         }
         let width = [&self.base, &self.candidate].map(|side| grouped(side.runs).len()).into_iter().max().unwrap_or(0);
         for (what, side) in [("base", &self.base), ("candidate", &self.candidate)] {
             let runs = if side.runs == 1 { "run" } else { "runs" };
-            text.push_str(&format!("{what:<9}  {:>width$} {runs}  {}\n", grouped(side.runs), paint(&side.name, BOLD)));
+            text.push_str(&format!(
+                "{what:<9}  {:>width$} {runs}  {}\n",
+                grouped(side.runs),
+                paint(&side.name, Ink::Bold)
+            ));
         }
         text.push('\n');
         text.push_str(&table.render());
@@ -206,14 +213,6 @@ impl Comparison {
             self.beyond(min_effect),
         )
     }
-}
-
-const BOLD: &str = "1";
-const DIM: &str = "2";
-const YELLOW: &str = "33";
-
-fn paint(text: &str, code: &str, colours: bool) -> String {
-    if colours && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 /// How a row looks.
@@ -366,16 +365,16 @@ impl Table {
             line.trim_end().to_owned()
         };
         let head = format!("  {}", line("", &HEAD.map(str::to_owned)));
-        let mut text = format!("{}\n", paint(&head, DIM, self.shown.colours));
+        let mut text = format!("{}\n", paint(&head, Ink::Dim, self.shown.colours));
         for row in &self.rows {
-            let (mark, code) = match row.look {
-                Look::Title => ("", BOLD),
-                Look::Beyond => ("● ", YELLOW),
-                Look::Small => ("○ ", ""),
-                Look::Plain => ("  ", ""),
+            let (mark, ink) = match row.look {
+                Look::Title => ("", Some(Ink::Bold)),
+                Look::Beyond => ("● ", Some(Ink::Yellow)),
+                Look::Small => ("○ ", None),
+                Look::Plain => ("  ", None),
             };
             let line = format!("{mark}{}", line(&row.label, &row.cells));
-            text.push_str(&if code.is_empty() { line } else { paint(&line, code, self.shown.colours) });
+            text.push_str(&ink.map_or_else(|| line.clone(), |ink| paint(&line, ink, self.shown.colours)));
             text.push('\n');
         }
         text
@@ -405,12 +404,8 @@ enum Unit {
 
 impl Unit {
     fn format(self, value: f64) -> String {
-        let size = value.abs();
         match self {
-            Self::Ms if size >= 3_600_000.0 => format!("{:.1} h", value / 3_600_000.0),
-            Self::Ms if size >= 600_000.0 => format!("{:.1} min", value / 60_000.0),
-            Self::Ms if size >= 1000.0 => format!("{:.2} s", value / 1000.0),
-            Self::Ms => format!("{value:.0} ms"),
+            Self::Ms => human::ms(value),
             Self::Usd => format!("{value:.4} $"),
             Self::Count => format!("{value:.0}"),
         }
@@ -420,28 +415,6 @@ impl Unit {
         let text = self.format(value);
         if value >= 0.0 { format!("+{text}") } else { text }
     }
-}
-
-/// The text, or as much of it as there is room for.
-fn shortened(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(width - 1).collect();
-    format!("{kept}…")
-}
-
-/// `1204` as `1,204`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {
@@ -454,13 +427,11 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([0, 12, 999, 1204, 1_000_000].map(grouped), ["0", "12", "999", "1,204", "1,000,000"]);
         let ms = |value: f64| Unit::Ms.signed(value);
         assert_eq!(
             [0.0, -40.0, 999.0, 2310.0, -61_000.0, 900_000.0, 7_200_000.0].map(ms),
             ["+0 ms", "-40 ms", "+999 ms", "+2.31 s", "-61.00 s", "+15.0 min", "+2.0 h"]
         );
         assert_eq!(interval(Some([Some(-0.5), None]), |end| format!("{end:+}")), "-0.5 .. ?");
-        assert_eq!(shortened("tool_selection", 9), "tool_sel…");
     }
 }

@@ -7,6 +7,8 @@ use agenttracer_server::config::ConfigError;
 use agenttracer_storage::OpenError;
 use agenttracer_storage::backup::BackupError;
 
+use crate::client::ClientError;
+
 /// The part of every `--help` that documents the codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
@@ -14,7 +16,8 @@ Exit codes:
   1   it did not work (directory in use, address taken, disk failing), or `verify` found something wrong
   2   acknowledged data, or a backup, is damaged or missing; nothing was changed, and the message names the file, the
       place and the next step
-  64  the command line, the environment or the configuration file says what it cannot say";
+  64  the command line, the environment or the configuration file says what it cannot say
+  69  a command that asks a server could not reach it, or got no answer";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +26,10 @@ pub(crate) enum Exit {
     Failed,
     Damaged,
     Usage,
-    /// Of `compare`, as the next two.
+    /// Of `compare`, as the next.
     Significant,
     NotEnoughData,
+    /// No server, or none that answers.
     Unavailable,
 }
 
@@ -33,6 +37,12 @@ impl Exit {
     /// The code of a command that ended with `error`.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         for cause in error.chain() {
+            match cause.downcast_ref() {
+                Some(ClientError::Usage(_)) => return Self::Usage,
+                Some(ClientError::NotFound(_)) => return Self::Failed,
+                Some(ClientError::Refused(_) | ClientError::Unavailable(_)) => return Self::Unavailable,
+                None => {}
+            }
             if cause.is::<ConfigError>() {
                 return Self::Usage;
             }
@@ -94,6 +104,10 @@ mod tests {
             (anyhow::Error::from(BackupError::from(locked())), Exit::Failed),
             (anyhow::Error::from(StartError::from(locked())), Exit::Failed),
             (anyhow::Error::from(ConfigError::NothingToServe), Exit::Usage),
+            (anyhow::Error::from(ClientError::Usage("a".into())).context("asking"), Exit::Usage),
+            (anyhow::Error::from(ClientError::NotFound("a".into())), Exit::Failed),
+            (anyhow::Error::from(ClientError::Refused("a".into())), Exit::Unavailable),
+            (anyhow::Error::from(ClientError::Unavailable("a".into())), Exit::Unavailable),
         ] {
             assert_eq!(Exit::of(&error), code, "{error:?}");
         }

@@ -1,6 +1,5 @@
 //! The process log: to stderr, as lines for people or as JSON, and never with what a client sent.
 
-use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use agenttracer_server::config::LogFormat;
@@ -11,7 +10,7 @@ pub(crate) fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => builder.with_ansi(colours()).init(),
+        LogFormat::Text => builder.with_ansi(crate::paint::on_stderr()).init(),
         LogFormat::Json => builder.json().with_ansi(false).init(),
     }
     std::panic::set_hook(Box::new(log_panic));
@@ -24,9 +23,4 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
     tracing::error!(place, thread, "panic: {what}");
-}
-
-/// Whether stderr is a terminal whose owner likes colours.
-pub(crate) fn colours() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

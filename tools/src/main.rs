@@ -1,21 +1,31 @@
 //! `agenttracer`: the server and every offline tool.
 #![forbid(unsafe_code)]
 
+mod answers;
+mod client;
 mod commands;
 mod comparison;
 mod data_dir;
+mod demo;
 mod exit;
 mod exporter;
+mod filters;
+mod human;
 mod importer;
 mod logging;
 mod output;
+mod paint;
 mod progress;
 mod report;
+mod run_page;
+mod table;
+mod waterfall;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    backup, compact, compare, export, import, inspect, keys, rebuild, repair, replay, restore, serve, verify,
+    backup, compact, compare, completions, demo as demo_command, export, failures, healthcheck, import, inspect, keys,
+    man, rebuild, repair, replay, restore, run, runs, serve, stats, tail, verify,
 };
 use crate::exit::Exit;
 
@@ -29,6 +39,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// When to colour what is printed
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", display_order = 900)]
+    color: paint::When,
 }
 
 #[derive(Debug, Subcommand)]
@@ -36,6 +49,30 @@ enum Command {
     /// Take runs in and answer questions about them.
     #[command(after_help = exit::HELP)]
     Serve(serve::Serve),
+    /// List runs, by filters and search lines.
+    #[command(after_help = client::HELP)]
+    Runs(runs::Runs),
+    /// Show one run: what failed, its steps in time, where the time went.
+    #[command(after_help = client::HELP)]
+    Run(run::Run),
+    /// Count runs, failures and steps.
+    #[command(after_help = client::HELP)]
+    Stats(stats::Stats),
+    /// Show what fails, together what came about in the same way.
+    #[command(after_help = client::HELP)]
+    Failures(failures::Failures),
+    /// Follow runs as they arrive.
+    #[command(after_help = client::HELP)]
+    Tail(tail::Tail),
+    /// Compare two versions, environments or times.
+    #[command(after_help = compare::HELP)]
+    Compare(compare::Compare),
+    /// Send a made-up day of several agents to a running server.
+    #[command(after_help = client::HELP)]
+    Demo(demo_command::Demo),
+    /// Ask running servers whether they are well.
+    #[command(after_help = healthcheck::HELP)]
+    Healthcheck(healthcheck::Healthcheck),
     /// Show what the log holds: segments, counts, ranges.
     #[command(after_help = exit::HELP)]
     Inspect(inspect::Inspect),
@@ -69,9 +106,12 @@ enum Command {
     /// Take runs in from NDJSON, into a directory or a server.
     #[command(after_help = exit::HELP)]
     Import(import::Import),
-    /// Compare two versions, environments or times, on a running server.
-    #[command(after_help = compare::HELP)]
-    Compare(compare::Compare),
+    /// Print what makes a shell complete these commands.
+    #[command(after_help = completions::HELP)]
+    Completions(completions::Completions),
+    /// Print or write the manual pages.
+    #[command(after_help = exit::HELP)]
+    Man(man::Man),
 }
 
 fn main() -> std::process::ExitCode {
@@ -84,6 +124,7 @@ fn main() -> std::process::ExitCode {
             return exit.into();
         }
     };
+    paint::set(cli.color);
     let outcome = match cli.command {
         Command::Serve(command) => command.run(),
         Command::Inspect(command) => command.run(),
@@ -98,6 +139,15 @@ fn main() -> std::process::ExitCode {
         Command::Export(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Compare(command) => command.run(),
+        Command::Runs(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Stats(command) => command.run(),
+        Command::Failures(command) => command.run(),
+        Command::Tail(command) => command.run(),
+        Command::Demo(command) => command.run(),
+        Command::Healthcheck(command) => command.run(),
+        Command::Completions(command) => command.run(Cli::command()),
+        Command::Man(command) => command.run(Cli::command()),
     };
     match outcome {
         Ok(exit) => exit,

@@ -7,7 +7,8 @@ use agenttracer_storage::verify::{Report, SegmentReport};
 use agenttracer_storage::{Cut, Damage};
 use serde::Serialize;
 
-use crate::output::{self, Table};
+use crate::output;
+use crate::table::Table;
 
 /// A log's summary.
 #[derive(Serialize)]

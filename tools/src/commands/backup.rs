@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
-use crate::output::{self, Table};
+use crate::output;
 use crate::progress::Progress;
 use crate::report::{self, DamageJson};
+use crate::table::Table;
 
 /// Takes a backup of the log as of now, whether a server is running or not: everything that was acknowledged before is in
 /// it. What the target has already is not copied again. Damage that is taken along is listed and gives exit code 1.

@@ -9,6 +9,7 @@ use clap::Args;
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::exporter::{Format, Manifest, OutDir, Runs, Sink, Unreadable};
+use crate::filters::parse_filter;
 use crate::output;
 use crate::progress::Progress;
 
@@ -30,18 +31,11 @@ pub(crate) struct Export {
     out: PathBuf,
     /// Only runs that match: a filter of `/v1/runs`, as agent_id=support or start_time=2026-11-01. Repeated, one name
     /// means any of the values, different names mean all of them
-    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_condition)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_filter)]
     filter: Vec<(String, String)>,
     /// Print the manifest as one JSON object
     #[arg(long)]
     json: bool,
-}
-
-fn parse_condition(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
-    let condition = (name.to_owned(), value.to_owned());
-    filter_of(std::slice::from_ref(&condition))?;
-    Ok(condition)
 }
 
 impl Export {

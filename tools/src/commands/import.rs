@@ -6,6 +6,7 @@ use agenttracer_server::config::parse_message_words;
 use clap::Args;
 use serde::Serialize;
 
+use crate::client::{Client, Listener, Trust};
 use crate::exit::Exit;
 use crate::importer::{Outcome, Rejection, Source, Target, import};
 use crate::output;
@@ -24,9 +25,11 @@ pub(crate) struct Import {
     /// The directory that takes the runs; it is made when it is not there, and no server may have it
     #[arg(long, env = "AGENTTRACER_DATA_DIR", value_name = "DIR", default_value = "./data")]
     data_dir: PathBuf,
-    /// Send the runs to the server with this ingest address instead, as http://127.0.0.1:8000
+    /// Send the runs to the server with this ingest address instead, as http://127.0.0.1:8000 or https://traces.example
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    #[command(flatten)]
+    trust: Trust,
     /// As of `serve`, for a directory: strict or relaxed
     #[arg(
         long,
@@ -56,7 +59,7 @@ impl Import {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         let source = Source::of(&self.source)?;
         let target = match &self.url {
-            Some(url) => Target::server(url)?,
+            Some(url) => Target::Server(Box::new(Client::new(url, Listener::Ingest, &self.trust)?)),
             None => Target::directory(&Config {
                 message_words: self.privacy_message_words,
                 ..Config::new(self.data_dir.clone())

@@ -10,7 +10,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::output::{self, Table};
+use crate::output;
+use crate::table::Table;
 
 /// Who changed the keys, where the list of actions says so.
 const BY: &str = "command line";

@@ -6,17 +6,18 @@ mod target;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 pub(crate) use source::Source;
-pub(crate) use target::Target;
+pub(crate) use target::{RUNS, Target};
 
-use self::source::{Chunk, Item};
-use self::target::Answer;
+pub(crate) use self::source::Item;
+
+use self::source::Chunk;
 
 /// How long to go on trying while nothing at all is taken.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -102,7 +103,7 @@ pub(crate) async fn import(
                     serde_json::json!([{"type": "too_large", "loc": [], "msg": "A run must be at most 8 MiB"}]);
                 reject(Rejection { file: file.name.clone(), line, run_id: None, status: 413, errors })?;
             }
-            store(&file.name, items, target, &mut outcome, reject).await?;
+            store(RUNS, &file.name, items, target, &mut outcome, reject).await?;
             progress(&outcome);
         }
     }
@@ -110,7 +111,10 @@ pub(crate) async fn import(
 }
 
 /// Stores one chunk, with as many tries as it takes while some of it is taken.
-async fn store(
+///
+/// `path` is where they go; `file` is what rejections name.
+pub(crate) async fn store(
+    path: &str,
     file: &str,
     mut items: Vec<Item>,
     target: &Target,
@@ -121,16 +125,17 @@ async fn store(
     while !items.is_empty() {
         let body: Bytes =
             items.iter().flat_map(|item| [item.bytes.as_slice(), b"\n"]).collect::<Vec<_>>().concat().into();
-        let Answer { status, retry_after, body } = target.send(body).await?;
-        match status {
+        let answer = target.send(path, body).await?;
+        let retry_after = answer.retry_after();
+        match answer.status {
             200 => {}
             429 | 503 if last_progress.elapsed() < PATIENCE => {
                 tokio::time::sleep(retry_after.unwrap_or(PAUSE)).await;
                 continue;
             }
-            _ => bail!("the batch was answered with {status}: {}", told(&body)),
+            _ => return Err(target.refused(&answer)),
         }
-        let answer: BatchAnswer = serde_json::from_slice(&body).context("reading the answer to a batch")?;
+        let answer: BatchAnswer = serde_json::from_slice(&answer.body).context("reading the answer to a batch")?;
         outcome.accepted += answer.accepted;
         outcome.duplicates += answer.duplicates;
         for (rule, count) in answer.removed {
@@ -162,14 +167,6 @@ async fn store(
         });
     }
     Ok(())
-}
-
-/// What an error body says, for a person.
-fn told(body: &[u8]) -> String {
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text =
-        value["error"].as_str().or_else(|| value["detail"][0]["msg"].as_str()).or_else(|| value["detail"].as_str());
-    text.unwrap_or("no reason was given").to_owned()
 }
 
 #[cfg(test)]

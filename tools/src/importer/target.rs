@@ -1,40 +1,29 @@
 //! Where runs go: a server over HTTP, or the write side of an open data directory, in this process. Both answer the same
 //! request.
 
-use std::time::Duration;
-
 use agenttracer_model::FoldedRun;
 use agenttracer_server::{Config, Node};
-use anyhow::{Context, anyhow, bail};
+use anyhow::anyhow;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Request, header};
+use axum::http::{Request, header};
 use bytes::Bytes;
 use serde_json::Value;
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use crate::client::{Answer, Client};
 use crate::data_dir::DataDir;
 use crate::exporter::{Line, MADE_BY_SERVER, read_batches};
 
-const PATH: &str = "/v1/runs/batch";
-/// Where the key of a server that asks for one stands: never on a command line, which others can see.
-const API_KEY: &str = "AGENTTRACER_API_KEY";
+/// Where runs are taken in.
+pub(crate) const RUNS: &str = "/v1/runs/batch";
 const NDJSON: &str = "application/x-ndjson";
-/// How long a server may take for one batch.
-const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Takes batches of lines.
 pub(crate) enum Target {
     Directory { node: Box<Node>, routes: Router },
-    Server { client: reqwest::Client, url: String },
-}
-
-/// The answer to one request.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) body: Bytes,
+    Server(Box<Client>),
 }
 
 impl Target {
@@ -45,42 +34,28 @@ impl Target {
         Ok(Self::Directory { node: Box::new(node), routes })
     }
 
-    /// A server whose write side has this base, as `http://127.0.0.1:8000`.
-    pub(crate) fn server(base: &str) -> anyhow::Result<Self> {
-        if !base.starts_with("http://") {
-            bail!("{base} is no address of a server: write it as http://127.0.0.1:8000");
-        }
-        let mut client = reqwest::Client::builder().timeout(TIMEOUT);
-        if let Ok(key) = std::env::var(API_KEY) {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", key.trim()))
-                .map_err(|_| anyhow!("{API_KEY} holds what no key holds"))?;
-            value.set_sensitive(true);
-            client = client.default_headers(HeaderMap::from_iter([(header::AUTHORIZATION, value)]));
-        }
-        let client = client.build().context("starting the HTTP client")?;
-        Ok(Self::Server { client, url: format!("{}{PATH}", base.trim_end_matches('/')) })
-    }
-
-    /// Sends one batch.
-    pub(crate) async fn send(&self, lines: Bytes) -> anyhow::Result<Answer> {
+    /// Sends one batch to `path`, [`RUNS`] or that of events.
+    pub(crate) async fn send(&self, path: &str, lines: Bytes) -> anyhow::Result<Answer> {
         match self {
             Self::Directory { routes, .. } => {
-                let request = Request::post(PATH).header(header::CONTENT_TYPE, NDJSON).body(Body::from(lines))?;
+                let request = Request::post(path).header(header::CONTENT_TYPE, NDJSON).body(Body::from(lines))?;
                 let response = match routes.clone().oneshot(request).await {
                     Ok(response) => response,
                     Err(never) => match never {},
                 };
-                let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
-                let body = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
-                Ok(Answer { status, retry_after, body })
+                let (parts, body) = response.into_parts();
+                let body = axum::body::to_bytes(body, usize::MAX).await?;
+                Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
             }
-            Self::Server { client, url } => {
-                let request = client.post(url).header(header::CONTENT_TYPE, NDJSON).body(lines);
-                let response = request.send().await.with_context(|| format!("sending to {url}"))?;
-                let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
-                let body = response.bytes().await.with_context(|| format!("reading the answer of {url}"))?;
-                Ok(Answer { status, retry_after, body })
-            }
+            Self::Server(client) => client.post_lines(path, lines).await,
+        }
+    }
+
+    /// Why an answer is none.
+    pub(crate) fn refused(&self, answer: &Answer) -> anyhow::Error {
+        match self {
+            Self::Server(client) => client.refused(answer.status, &answer.body).into(),
+            Self::Directory { .. } => anyhow!("the batch was answered with {}", answer.status),
         }
     }
 
@@ -103,7 +78,7 @@ impl Target {
                 drop(routes);
                 Ok(node.close()?)
             }
-            Self::Server { .. } => Ok(()),
+            Self::Server(_) => Ok(()),
         }
     }
 }
@@ -115,9 +90,4 @@ fn without_made(line: &[u8]) -> anyhow::Result<Value> {
         run.retain(|key, _| !MADE_BY_SERVER.contains(&key.as_str()));
     }
     Ok(value)
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }

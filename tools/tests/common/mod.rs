@@ -204,3 +204,9 @@ pub(crate) async fn get(client: &reqwest::Client, process: &Process, path: &str)
     let response = client.get(process.query_url(path)).send().await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
 }
+
+/// Sends the demo's day to a server.
+pub(crate) fn demo(process: &Process, arguments: &[&str]) -> Output {
+    let url = format!("http://{}", process.ingest);
+    agenttracer(&["demo", "--url", &url]).args(arguments).output().unwrap()
+}
