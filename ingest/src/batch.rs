@@ -9,6 +9,7 @@ use agenttracer_storage::SubmitError;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::issues::Rules;
 use crate::body::Body;
 use crate::dedupe::Outcome;
 use crate::error::Refused;
@@ -44,7 +45,7 @@ pub(crate) fn cut(body: &[u8], form: Form) -> Result<Vec<Range<usize>>, Refused>
                     let loc = vec![Loc::Name("body".to_owned())];
                     return Refused::invalid("list_type", loc, "Input should be a valid list");
                 }
-                Refused::Invalid(vec![malformed.at(None)])
+                Refused::Invalid(vec![malformed.at(None)], Rules::default())
             }
         }),
     }

@@ -5,6 +5,7 @@ use agenttracer_model::{Event, EventMark, Metadata, RunEnded, RunStarted, TimedE
 use sonic_rs::Value;
 use uuid::Uuid;
 
+use crate::issues::Rules;
 use crate::clean;
 use crate::error::Refused;
 use crate::fields::{ClosedList, absent, fields};
@@ -67,7 +68,7 @@ pub(crate) fn prepare(
     now: Timestamp,
 ) -> Result<Incoming, Box<Rejected>> {
     let malformed = |error: json::Malformed| {
-        Box::new(Rejected { run_id: None, refused: Refused::Invalid(vec![error.at(Some(item))]) })
+        Box::new(Rejected { run_id: None, refused: Refused::Invalid(vec![error.at(Some(item))], Rules::default()) })
     };
     let read = |document: &Value| {
         let mut reader = Reader::new(Some(item), words);
@@ -80,7 +81,7 @@ pub(crate) fn prepare(
     }
     let run_id = verdict.run_id;
     let (run_id, time, mut event) =
-        verdict.draft.map_err(|errors| Box::new(Rejected { run_id, refused: Refused::Invalid(errors) }))?;
+        verdict.draft.map_err(|refused| Box::new(Rejected { run_id, refused }))?;
     let removed = clean::event(&mut event);
     let count = removed.total();
     let mark = EventMark::of(time, count, &event);

@@ -17,10 +17,7 @@ use crate::prepare::Prepared;
 use crate::recovery::{Env, Recovery, at, recover, remove_strays};
 use crate::segment::Writer;
 use crate::view::{View, lock};
-use crate::{
-    AppendError, Batch, BatchKind, Committed, Damage, Follower, Health, Log, OpenError, ReadError, StoredBatch,
-    SubmitError, SyncMode, Ticket, backup, repair,
-};
+use crate::{AppendError, Batch, BatchKind, Committed, Damage, Follower, Groups, Health, Log, OpenError, ReadError, StoredBatch, SubmitError, SyncMode, Ticket, backup, repair};
 
 /// How a log works.
 #[derive(Clone, Debug)]
@@ -296,6 +293,10 @@ impl Log for SegmentedLog {
             Err(TrySendError::Full(_)) => refuse(SubmitError::Busy),
             Err(TrySendError::Disconnected(_)) => refuse(SubmitError::Closed),
         }
+    }
+
+    fn groups(&self) -> Option<&Groups> {
+        Some(&self.view.groups)
     }
 
     fn read(&self, position: Position) -> Result<StoredBatch, ReadError> {
