@@ -86,3 +86,19 @@ def _of_a_newer_format(slot: bytes) -> bytes:
     end = 80 + 48 * int.from_bytes(found[68:72], "little")
     found[8:12] = zlib.crc32(found[12:end]).to_bytes(4, "little")
     return bytes(found)
+
+
+def test_keys_of_a_newer_version_open_nothing_and_stay_as_they_are(agenttracer: Path, tmp_path: Path) -> None:
+    made = [str(agenttracer), "keys", "create", "--data-dir", str(tmp_path), "--name", "reader", "--scope", "query"]
+    subprocess.run(made, check=True, capture_output=True, timeout=60)  # noqa: S603
+    file = tmp_path / "keys.json"
+    newer = json.loads(file.read_text())
+    newer["format"] += 1
+    file.write_text(json.dumps(newer))
+    command = [str(agenttracer), "serve", "--data-dir", str(tmp_path), "--require-keys"]
+    for listener in ("ingest", "query", "ui"):
+        command += [f"--{listener}-addr", "127.0.0.1:0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    assert done.returncode == 1, done.stderr
+    assert f"format {newer['format']}" in done.stderr, done.stderr
+    assert json.loads(file.read_text()) == newer

@@ -309,7 +309,9 @@ impl Index {
             cold_docs: numbers.cold_docs,
             commits: inner.commits,
             failed_commits: inner.failures,
-            behind_ms: inner.behind_since.map_or(0, |since| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)),
+            behind_ms: inner
+                .behind_since
+                .map_or(0, |since| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)),
             merges: self.projection.merges.load(Ordering::Relaxed),
             segments: numbers.segments,
             damage: inner.damage.clone(),

@@ -159,10 +159,10 @@ mod tests {
         // It goes on after it was given up, and ends again.
         outcomes.count(Some(&late), &running);
         outcomes.count(Some(&running), &with(RunStatus::Success, &[]));
-        assert_eq!(outcomes.runs().iter().map(|((_, status), count)| (*status, *count)).collect::<Vec<_>>(), [
-            (RunStatus::Success, 1),
-            (RunStatus::Failure, 1)
-        ]);
+        assert_eq!(
+            outcomes.runs().iter().map(|((_, status), count)| (*status, *count)).collect::<Vec<_>>(),
+            [(RunStatus::Success, 1), (RunStatus::Failure, 1)]
+        );
     }
 
     #[test]
@@ -178,7 +178,8 @@ mod tests {
         assert!(runs.len() <= MOST_SERIES && failures.len() <= MOST_SERIES, "{} {}", runs.len(), failures.len());
         assert_eq!((total(runs), total(failures)), (3 * agents.len() as u64, 3 * agents.len() as u64));
         let known = outcomes.runs();
-        let of = |agent: &str| known.iter().find(|((source, _), _)| &*source.agent_id == agent).map(|(_, count)| *count);
+        let of =
+            |agent: &str| known.iter().find(|((source, _), _)| &*source.agent_id == agent).map(|(_, count)| *count);
         assert_eq!(of("agent-0"), Some(3));
         assert_eq!(of(&format!("agent-{}", agents.len() - 1)), None);
         assert_eq!(of(REST), Some(3 * (agents.len() - (known.len() - 1)) as u64));

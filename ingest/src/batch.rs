@@ -9,11 +9,11 @@ use agenttracer_storage::SubmitError;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::issues::Rules;
 use crate::body::Body;
 use crate::dedupe::Outcome;
 use crate::error::Refused;
 use crate::intake::{Begun, Intake, Queued, Ready, settled, waited};
+use crate::issues::Rules;
 use crate::json::{self, CutError};
 use crate::native::{self, Rejected};
 use crate::tally::Tally;

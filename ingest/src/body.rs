@@ -180,16 +180,14 @@ fn decompress(body: &Body, encoding: Encoding, limit: usize) -> Result<Body, Ref
     let compressed: &[u8] = &body.bytes;
     let bytes = match encoding {
         Encoding::Identity => return Ok(Body { bytes: body.bytes.clone(), lease }),
-        Encoding::Gzip => {
-            expand(|| Ok(flate2::bufread::MultiGzDecoder::new(compressed)), limit, &mut lease)
-        }
+        Encoding::Gzip => expand(|| Ok(flate2::bufread::MultiGzDecoder::new(compressed)), limit, &mut lease),
         Encoding::Zstd => {
-            let reader = || {
+            let open = || -> io::Result<_> {
                 let mut reader = zstd::stream::read::Decoder::with_buffer(compressed)?;
                 reader.window_log_max(ZSTD_WINDOW_LOG)?;
                 Ok(reader)
             };
-            expand(reader, limit, &mut lease)
+            expand(open, limit, &mut lease)
         }
     }?;
     Ok(Body { bytes, lease })

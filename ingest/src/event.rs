@@ -5,10 +5,10 @@ use agenttracer_model::{Event, EventMark, Metadata, RunEnded, RunStarted, TimedE
 use sonic_rs::Value;
 use uuid::Uuid;
 
-use crate::issues::Rules;
 use crate::clean;
 use crate::error::Refused;
 use crate::fields::{ClosedList, absent, fields};
+use crate::issues::Rules;
 use crate::json::{self, Numbers};
 use crate::native::{self, Rejected};
 use crate::validate::{Reader, STATUSES};
@@ -80,8 +80,7 @@ pub(crate) fn prepare(
         verdict = read(&json::parse(body, Numbers::Exact).map_err(malformed)?);
     }
     let run_id = verdict.run_id;
-    let (run_id, time, mut event) =
-        verdict.draft.map_err(|refused| Box::new(Rejected { run_id, refused }))?;
+    let (run_id, time, mut event) = verdict.draft.map_err(|refused| Box::new(Rejected { run_id, refused }))?;
     let removed = clean::event(&mut event);
     let count = removed.total();
     let mark = EventMark::of(time, count, &event);

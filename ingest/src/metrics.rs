@@ -56,7 +56,10 @@ impl Metrics {
             &["rule"],
         )?;
         let refused = IntCounterVec::new(
-            Opts::new("agenttracer_values_refused_total", "Values for which the privacy rules refused a run or an event, by rule"),
+            Opts::new(
+                "agenttracer_values_refused_total",
+                "Values for which the privacy rules refused a run or an event, by rule",
+            ),
             &["rule"],
         )?;
         let seconds = Histogram::with_opts(

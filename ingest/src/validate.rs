@@ -4,7 +4,7 @@ use agenttracer_model::privacy::{self, MessageWords, MetadataOf};
 use agenttracer_model::taxonomy::{
     DecisionType, FailureType, ReasonCode, RunStatus, SignalCode, SignalType, StepStatus, StepType,
 };
-use agenttracer_model::{Decision, Digest, Failure, FieldError, Metadata, Run, Signal, Step, Timestamp};
+use agenttracer_model::{Decision, Digest, Failure, Metadata, Run, Signal, Step, Timestamp};
 use sonic_rs::{Value, ValueRef};
 use uuid::Uuid;
 

@@ -112,7 +112,9 @@ const ROWS: &[Row] = &[
         "Segments that were dropped by retain or max_disk.",
         |moment| count(&moment.done.dropped_segments),
     ),
-    ("agenttracer_maintenance_dropped_bytes_total", COUNTER, "Their bytes.", |moment| count(&moment.done.dropped_bytes)),
+    ("agenttracer_maintenance_dropped_bytes_total", COUNTER, "Their bytes.", |moment| {
+        count(&moment.done.dropped_bytes)
+    }),
     (
         "agenttracer_maintenance_failed_passes_total",
         COUNTER,
@@ -150,8 +152,7 @@ const FAILURES: (&str, &str) = (
     "agenttracer_failures_total",
     "Failures of runs that ended since the start, by agent, version, environment, type and code; beyond 2,000 series `other`.",
 );
-const GROUP_BATCHES: (&str, &str) =
-    ("agenttracer_log_group_batches", "How many batches were synced together.");
+const GROUP_BATCHES: (&str, &str) = ("agenttracer_log_group_batches", "How many batches were synced together.");
 const GROUP_BYTES: (&str, &str) = ("agenttracer_log_group_bytes", "How many bytes of records were synced together.");
 const SYNC: (&str, &str) = ("agenttracer_log_sync_seconds", "How long an fdatasync of the log took.");
 const COMMIT: (&str, &str) = ("agenttracer_index_commit_seconds", "How long a commit of the index took.");
@@ -201,9 +202,12 @@ impl Collector for EngineMetrics {
             index: self.index.status(),
             erased: self.index.erased(),
             done: &self.done,
-            free_bytes: rustix::fs::statvfs(&self.data_dir).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
+            free_bytes: rustix::fs::statvfs(&self.data_dir)
+                .ok()
+                .map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
         };
-        let plain = |&(name, kind, help, read): &Row| family((name, help), kind, vec![sample(kind, read(&moment), &[])]);
+        let plain =
+            |&(name, kind, help, read): &Row| family((name, help), kind, vec![sample(kind, read(&moment), &[])]);
         let mut families: Vec<_> = ROWS.iter().map(plain).collect();
         let (total, prepared, index) = (&self.done.disk_bytes, &self.done.prepared_bytes, &self.done.index_bytes);
         let (total, prepared, index) = (count(total), count(prepared), count(index));

@@ -24,7 +24,9 @@ use crate::recovery::{begin_segment, no_segment, recover, write_manifest};
 use crate::rewrite::RewriteError;
 use crate::segment::{NewFrame, Sealed, SegmentFile, Table, Writer};
 use crate::view::{View, is_full, lock};
-use crate::{AppendError, BatchKind, Committed, Follower, Groups, KnownDurable, Payload, StoredBatch, SyncMode, Ticket};
+use crate::{
+    AppendError, BatchKind, Committed, Follower, Groups, KnownDurable, Payload, StoredBatch, SyncMode, Ticket,
+};
 
 /// How long the log waits before it reopens after a failure, at first and at most.
 const REOPEN_MS: std::ops::RangeInclusive<u64> = 50..=5000;

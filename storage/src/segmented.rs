@@ -17,7 +17,10 @@ use crate::prepare::Prepared;
 use crate::recovery::{Env, Recovery, at, recover, remove_strays};
 use crate::segment::Writer;
 use crate::view::{View, lock};
-use crate::{AppendError, Batch, BatchKind, Committed, Damage, Follower, Groups, Health, Log, OpenError, ReadError, StoredBatch, SubmitError, SyncMode, Ticket, backup, repair};
+use crate::{
+    AppendError, Batch, BatchKind, Committed, Damage, Follower, Groups, Health, Log, OpenError, ReadError, StoredBatch,
+    SubmitError, SyncMode, Ticket, backup, repair,
+};
 
 /// How a log works.
 #[derive(Clone, Debug)]
