@@ -15,7 +15,7 @@ VENV := $(abspath .venv)
 PYTEST := AGENTTRACER_BIN=$(TARGET)/debug/agenttracer $(VENV)/bin/pytest
 RUFF := $(VENV)/bin/ruff
 MYPY := $(VENV)/bin/mypy
-PYTHON_FILES := sdk compat docker docs examples query conftest.py
+PYTHON_FILES := sdk compat deploy docker docs examples query conftest.py
 
 .PHONY: help
 help: ## what there is to make
@@ -94,22 +94,22 @@ lint-python: $(VENV)/.made ## format, lints and types of the Python parts
 	$(RUFF) check $(PYTHON_FILES)
 	MYPYPATH=sdk:sdk/tests $(MYPY) sdk/agenttrace sdk/tests sdk/generate_taxonomy.py
 	$(VENV)/bin/pyright
-	$(MYPY) compat docker docs examples conftest.py
+	$(MYPY) compat deploy docker docs examples conftest.py
 
 .PHONY: test-python
-test-python: build $(VENV)/.made ## the SDK as pip installs it, the example, the contract, the image: on the real server
+test-python: build $(VENV)/.made ## the SDK as pip installs it, the example, the contract, the image, the package: on the real server
 	cargo run --quiet --locked --package agenttracer-model --example taxonomy_json \
 	  | $(VENV)/bin/python sdk/generate_taxonomy.py --check
 	rm -rf sdk/build sdk/agenttrace.egg-info
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps --no-build-isolation ./sdk
 	rm -rf sdk/build sdk/agenttrace.egg-info
-	$(PYTEST) sdk/tests compat docker docs
+	$(PYTEST) sdk/tests compat deploy docker docs
 
 # ---- shell and containers ------------------------------------------------------------------------------------------
 
 .PHONY: lint-shell
 lint-shell: $(VENV)/.made ## the shell scripts
-	$(VENV)/bin/shellcheck .ci/run server/tests/simulation/bugs/run
+	$(VENV)/bin/shellcheck .ci/run deploy/debian/build deploy/debian/postinst deploy/debian/prerm deploy/debian/postrm docker/healthcheck server/tests/simulation/bugs/run
 
 .PHONY: lint-docker
 lint-docker: $(VENV)/.made ## the image and how it is run
@@ -119,7 +119,7 @@ lint-docker: $(VENV)/.made ## the image and how it is run
 # ---- at length -----------------------------------------------------------------------------------------------------
 
 .PHONY: prove
-prove: test prove-rust bugs lighthouse bench ## the promises at length: 20,000 simulated disks, 200 times kill -9, deliberate bugs, fuzzing, benches
+prove: test prove-rust prove-attack bugs lighthouse bench ## the promises at length: 20,000 simulated disks, 200 times kill -9, deliberate bugs, fuzzing, benches
 
 .PHONY: prove-rust
 prove-rust: build
@@ -129,6 +129,11 @@ prove-rust: build
 	else
 	  cargo test --locked --workspace --bins --tests -- --include-ignored
 	fi
+
+# A share of the speed, not a speed: but still a time that is measured.
+.PHONY: prove-attack
+prove-attack: build $(VENV)/.made ## what slow and idle connections cost those that send runs
+	AGENTTRACER_PROVE=1 $(PYTEST) -s deploy/test_an_attack_stops_nobody.py
 
 # It measures time, so it is not among the tests; counts of script and nodes are (`npm run gates`).
 .PHONY: lighthouse

@@ -18,7 +18,7 @@ use crate::names::Names;
 use crate::notes::Note;
 use crate::projection::{Inner, Projection};
 use crate::snapshot::Found;
-use crate::{IndexError, Progress, summarise};
+use crate::{IndexError, Progress, RunSummary, summarise};
 
 /// Batches that are applied between two publications of a replay.
 const REPLAY_GROUP: usize = 256;
@@ -81,12 +81,14 @@ pub(crate) struct Applier {
     /// Whether there can be runs that the log does not hold any more: those of an index that was opened, and all once
     /// batches are applied as they come.
     holds_more: bool,
+    /// Whether what is applied now was taken in by this process, and not read from the log.
+    counts: bool,
 }
 
 impl Applier {
     pub(crate) fn new(projection: Arc<Projection>, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Self {
         let holds_more = projection.lock().numbers().cold_docs > 0;
-        Self { projection, log, clock, names: Names::new(), changed: HashMap::new(), holds_more }
+        Self { projection, log, clock, names: Names::new(), changed: HashMap::new(), holds_more, counts: false }
     }
 
     /// Applies what the log holds from `from` on. Damage that the log names is passed over and counted. `wait_for_room`
@@ -163,6 +165,7 @@ impl Applier {
 
     /// Applies one group, publishes it in one step, then lets its acknowledgements go.
     fn group(&mut self, group: Vec<Committed>) {
+        self.counts = true;
         let mut outcomes = Vec::with_capacity(group.len());
         let projection = Arc::clone(&self.projection);
         let mut inner = projection.lock();
@@ -224,6 +227,9 @@ impl Applier {
                 summary => summary,
             },
         };
+        if let Some(run) = &summary {
+            self.count(found.as_ref(), run);
+        }
         match (summary, found) {
             (Some(run), None) => inner.push_new(run),
             (Some(run), Some(found)) => {
@@ -239,6 +245,12 @@ impl Applier {
             (None, _) => inner.ignored_batches += 1,
         }
         Ok(())
+    }
+
+    fn count(&self, found: Option<&Found>, run: &RunSummary) {
+        if self.counts {
+            self.projection.outcomes.count(found.map(|found| &*found.run), run);
+        }
     }
 
     /// Applies events of a live run, in time that depends on them alone while the run is at hand.
@@ -295,6 +307,9 @@ impl Applier {
             match run.status {
                 RunStatus::Running if run.started => live.leases.grant(run_id, now_ms),
                 _ => live.leases.end(run_id),
+            }
+            if self.counts {
+                self.projection.outcomes.count(found.as_ref().map(|found| &*found.run), &run);
             }
             match found {
                 None => inner.push_new(run),

@@ -440,7 +440,10 @@ mod tests {
         assert!(directory.atomic_write(Path::new(META), b"{ }").is_err());
         assert!(directory.sync_directory().is_err());
         assert_eq!(files(), before);
-        assert_eq!((read(&directory).as_slice(), &*directory.atomic_read(Path::new(META)).unwrap()), (&b"old"[..], &b"{}"[..]));
+        assert_eq!(
+            (read(&directory).as_slice(), &*directory.atomic_read(Path::new(META)).unwrap()),
+            (&b"old"[..], &b"{}"[..])
+        );
     }
 
     #[test]

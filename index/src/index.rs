@@ -1,12 +1,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use agenttracer_model::{EventMark, Position};
 use agenttracer_storage::disk::{Clock, Disk};
 use agenttracer_storage::record::Records;
-use agenttracer_storage::{Damage, KnownDurable, Log, ReadError, log_record};
+use agenttracer_storage::{BucketCounts, Damage, KnownDurable, Log, ReadError, log_record};
 use crossbeam_channel::Sender;
 use tantivy::Searcher;
 use uuid::Uuid;
@@ -20,7 +21,7 @@ use crate::notes::{Note, Notes};
 use crate::projection::{Committed, Projection};
 use crate::run_ids::RunIdFilter;
 use crate::store::Store;
-use crate::{IndexError, Options, Snapshot};
+use crate::{IndexError, Options, Outcomes, Snapshot};
 
 /// Up to this many runs, the filter of run ids is filled before [`Index::open`] returns; above it, beside the first
 /// requests, which until then look unknown ids up on disk.
@@ -80,8 +81,12 @@ pub struct IndexStatus {
     pub commits: u64,
     /// Commits that failed since the start; each was tried again.
     pub failed_commits: u64,
-    /// How long the last commit took, in ms.
-    pub last_commit_ms: u64,
+    /// Since how long there is something that is applied and would not survive a crash in the index, in ms; 0 when nothing is.
+    pub behind_ms: u64,
+    /// Merges of tantivy's segments that were begun since the start.
+    pub merges: u64,
+    /// Segments of tantivy.
+    pub segments: u64,
     /// The first places of the log that had to be passed over since the start.
     pub damage: Vec<Damage>,
     /// How many there were.
@@ -278,6 +283,16 @@ impl Index {
         Ok(())
     }
 
+    /// How runs ended since the start, by agent.
+    pub fn outcomes(&self) -> &Outcomes {
+        &self.projection.outcomes
+    }
+
+    /// How long each commit took since the start, in ms.
+    pub fn commit_ms(&self) -> BucketCounts {
+        self.projection.commit_ms.read()
+    }
+
     /// The numbers of this moment.
     pub fn status(&self) -> IndexStatus {
         let (live_runs, live_bytes) = {
@@ -294,7 +309,11 @@ impl Index {
             cold_docs: numbers.cold_docs,
             commits: inner.commits,
             failed_commits: inner.failures,
-            last_commit_ms: inner.last_commit_ms,
+            behind_ms: inner
+                .behind_since
+                .map_or(0, |since| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)),
+            merges: self.projection.merges.load(Ordering::Relaxed),
+            segments: numbers.segments,
             damage: inner.damage.clone(),
             damage_count: inner.damage_count,
             ignored_batches: inner.ignored_batches,

@@ -190,7 +190,7 @@ impl Indexer {
                 self.retry_at = None;
                 self.last_commit = Instant::now();
                 self.refreshes = 0;
-                self.projection.lock().last_commit_ms = self.clock.monotonic_ms().saturating_sub(began);
+                self.projection.commit_ms.observe(self.clock.monotonic_ms().saturating_sub(began));
             }
             Err(error) => {
                 tracing::error!(%error, "the index could not commit; it is tried again");
@@ -219,7 +219,12 @@ impl Indexer {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => {
-                let writer = self.store.writer(&self.index, &self.rollup_files, &self.projection.options)?;
+                let writer = self.store.writer(
+                    &self.index,
+                    &self.rollup_files,
+                    &self.projection.options,
+                    &self.projection.merges,
+                )?;
                 if retries {
                     // A full disk gets back what the failed commit left.
                     writer.garbage_collect_files().wait().map_err(|error| self.store.error(&error))?;
@@ -272,7 +277,12 @@ impl Indexer {
                     // A merge that runs now may have begun before the deletion.
                     writer.wait_merging_threads().map_err(failed)?;
                 }
-                let writer = self.store.writer(&self.index, &self.rollup_files, &self.projection.options)?;
+                let writer = self.store.writer(
+                    &self.index,
+                    &self.rollup_files,
+                    &self.projection.options,
+                    &self.projection.merges,
+                )?;
                 writer.set_merge_policy(Box::new(NoMergePolicy));
                 let segments = self.index.searchable_segment_metas().map_err(failed)?;
                 let left = segments.iter().filter(|segment| segment.num_deleted_docs() > 0).map(|segment| segment.id());
@@ -289,7 +299,7 @@ impl Indexer {
         }
         self.dropping = None;
         if self.merges {
-            writer.set_merge_policy(Store::merge_policy());
+            writer.set_merge_policy(Store::merge_policy(&self.projection.merges));
         }
         // Older rollup files hold cells as they were before the deletion.
         self.rollup_files.renew();

@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use agenttracer_model::Position;
-use agenttracer_storage::Damage;
+use agenttracer_storage::{Buckets, Damage};
 use arc_swap::ArcSwap;
 use tantivy::Searcher;
 use uuid::Uuid;
@@ -22,12 +23,15 @@ use crate::notes::Note;
 use crate::rollup::Rollup;
 use crate::run_ids::RunIdFilter;
 use crate::snapshot::{Found, State};
-use crate::{IndexError, Options, RunSummary, Snapshot};
+use crate::{IndexError, Options, Outcomes, RunSummary, Snapshot};
 
 /// How much known damage is kept by name; all of it is counted.
 const NAMED_DAMAGE: usize = 100;
 /// Commits that may fail one after the other before a replay that waits for room gives up.
 const GIVE_UP_AFTER: u64 = 3;
+
+/// The buckets in which the times of commits are counted, in ms.
+const COMMIT_MS: &[u64] = &[5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
 
 /// What the applier, the indexer and the readers share.
 pub(crate) struct Projection {
@@ -41,6 +45,11 @@ pub(crate) struct Projection {
     pub(crate) done: Condvar,
     hot_bytes: AtomicU64,
     is_dead: AtomicBool,
+    pub(crate) outcomes: Outcomes,
+    /// How long each commit took, in ms.
+    pub(crate) commit_ms: Buckets,
+    /// Merges of tantivy's segments that were begun.
+    pub(crate) merges: Arc<AtomicU64>,
     pub(crate) options: Options,
 }
 
@@ -86,7 +95,8 @@ pub(crate) struct Inner {
     /// Why a thread has died.
     pub(crate) dead: Option<String>,
     pub(crate) commits: u64,
-    pub(crate) last_commit_ms: u64,
+    /// Since when there is something that is applied and not committed.
+    pub(crate) behind_since: Option<Instant>,
     /// Commits that failed since the last good one.
     pub(crate) failures_in_a_row: u64,
     /// Commits that failed since the start.
@@ -141,6 +151,8 @@ pub(crate) struct Frozen {
     pub(crate) visible: u64,
     /// Everything below is in these chunks or in tantivy.
     pub(crate) position: Position,
+    /// When that was.
+    at: Instant,
     pub(crate) erasing: Arc<Erasing>,
     /// What readers saw at the freeze: the commit deletes the documents that it masks.
     pub(crate) before: Snapshot,
@@ -154,6 +166,7 @@ pub(crate) struct Frozen {
 pub(crate) struct Numbers {
     pub(crate) hot_runs: u64,
     pub(crate) cold_docs: u64,
+    pub(crate) segments: u64,
 }
 
 /// What a commit holds beside its documents.
@@ -206,7 +219,7 @@ impl Projection {
             stop: false,
             dead: None,
             commits: 0,
-            last_commit_ms: 0,
+            behind_since: None,
             failures_in_a_row: 0,
             failures: 0,
             last_error: None,
@@ -225,6 +238,9 @@ impl Projection {
             done: Condvar::new(),
             hot_bytes: AtomicU64::new(0),
             is_dead: AtomicBool::new(false),
+            outcomes: Outcomes::default(),
+            commit_ms: Buckets::new(COMMIT_MS),
+            merges: Arc::default(),
             options,
         })
     }
@@ -265,6 +281,9 @@ impl Projection {
     /// Lets readers see what was pushed, up to `position`, and wakes the indexer when it waits for that.
     pub(crate) fn publish(&self, inner: &mut Inner, position: Position) {
         inner.position = position;
+        if inner.committed < position {
+            inner.behind_since.get_or_insert_with(Instant::now);
+        }
         self.state.store(Arc::new(inner.state()));
         self.hot_bytes.store(inner.hot_bytes(), Ordering::Relaxed);
         let wakes = match inner.wake {
@@ -295,6 +314,7 @@ impl Projection {
                 chunks: std::mem::take(&mut inner.current),
                 visible: inner.next_seq,
                 position: inner.position,
+                at: Instant::now(),
                 erasing: Arc::new(std::mem::take(&mut inner.erasing)),
                 before: self.snapshot(),
                 rollup: None,
@@ -344,6 +364,7 @@ impl Projection {
         if committed && let Some(frozen) = inner.frozen.take() {
             inner.rollup = frozen.rollup;
             inner.committed = frozen.position;
+            inner.behind_since = (inner.committed < inner.position).then_some(frozen.at);
             inner.commits += 1;
             inner.failures_in_a_row = 0;
         }
@@ -506,6 +527,7 @@ impl Inner {
         Numbers {
             hot_runs: self.current_runs + self.frozen.as_ref().map_or(0, |frozen| frozen.runs),
             cold_docs: self.searcher.num_docs(),
+            segments: self.searcher.segment_readers().len() as u64,
         }
     }
 

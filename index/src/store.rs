@@ -5,13 +5,14 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use agenttracer_model::Position;
 use agenttracer_storage::disk::Disk;
 use tantivy::directory::error::OpenReadError;
 use tantivy::error::DataCorruption;
-use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, MergePolicy};
-use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyError};
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, MergeCandidate, MergePolicy};
+use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentMeta, TantivyError};
 use uuid::Uuid;
 
 use crate::checkpoint::Checkpoint;
@@ -168,6 +169,7 @@ impl Store {
         index: &tantivy::Index,
         kept: &Files,
         options: &Options,
+        merges: &Arc<AtomicU64>,
     ) -> Result<IndexWriter<ColdRun>, IndexError> {
         let writer = IndexWriterOptions::builder()
             .num_worker_threads(1)
@@ -181,19 +183,19 @@ impl Store {
         // with that commit for one that has seen a deletion with the same stamp, and the deleted document comes back. So the
         // first stamp goes to nothing.
         writer.run(Vec::new()).map_err(|error| self.error(&error))?;
-        writer.set_merge_policy(Self::merge_policy());
+        writer.set_merge_policy(Self::merge_policy(merges));
         Ok(writer)
     }
 
-    /// Which segments are merged with each other as they come.
-    pub(crate) fn merge_policy() -> Box<dyn MergePolicy> {
+    /// Which segments are merged with each other as they come. `merges` counts those that are begun.
+    pub(crate) fn merge_policy(merges: &Arc<AtomicU64>) -> Box<dyn MergePolicy> {
         let mut policy = LogMergePolicy::default();
         policy.set_min_num_segments(8);
         policy.set_min_layer_size(5_000);
         // A segment of this size is not merged again: rewriting it would take longer than it saves.
         policy.set_max_docs_before_merge(1_500_000);
         policy.set_del_docs_ratio_before_merge(0.3);
-        Box::new(policy)
+        Box::new(CountedMerges { policy, merges: Arc::clone(merges) })
     }
 
     /// Whether the directory holds the files of the last commit and no others.
@@ -300,6 +302,21 @@ impl Store {
             Ok(Err(error)) => Err(Unusable::Damaged(error.to_string())),
             Err(_) => Err(Unusable::Damaged("tantivy panicked".to_owned())),
         }
+    }
+}
+
+/// A merge policy whose merges are counted: tantivy begins each that it is told of.
+#[derive(Debug)]
+struct CountedMerges {
+    policy: LogMergePolicy,
+    merges: Arc<AtomicU64>,
+}
+
+impl MergePolicy for CountedMerges {
+    fn compute_merge_candidates(&self, segments: &[SegmentMeta]) -> Vec<MergeCandidate> {
+        let candidates = self.policy.compute_merge_candidates(segments);
+        self.merges.fetch_add(candidates.len() as u64, Ordering::Relaxed);
+        candidates
     }
 }
 

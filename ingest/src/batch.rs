@@ -13,6 +13,7 @@ use crate::body::Body;
 use crate::dedupe::Outcome;
 use crate::error::Refused;
 use crate::intake::{Begun, Intake, Queued, Ready, settled, waited};
+use crate::issues::Rules;
 use crate::json::{self, CutError};
 use crate::native::{self, Rejected};
 use crate::tally::Tally;
@@ -44,7 +45,7 @@ pub(crate) fn cut(body: &[u8], form: Form) -> Result<Vec<Range<usize>>, Refused>
                     let loc = vec![Loc::Name("body".to_owned())];
                     return Refused::invalid("list_type", loc, "Input should be a valid list");
                 }
-                Refused::Invalid(vec![malformed.at(None)])
+                Refused::Invalid(vec![malformed.at(None)], Rules::default())
             }
         }),
     }

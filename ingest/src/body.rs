@@ -1,7 +1,7 @@
 //! Reading a request's body within bounds: its size, its size once decompressed, the time between its pieces, and the
 //! bytes that all bodies hold together.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,6 +19,8 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 pub(crate) const LARGE: usize = 256 << 10;
 /// Compressed bodies can become large from this size on.
 const LARGE_COMPRESSED: usize = 8 << 10;
+/// Up to this size a body is decompressed as it comes.
+const LOOK_AHEAD: usize = 8 << 20;
 /// How much is decompressed at once.
 const CHUNK: usize = 64 << 10;
 
@@ -178,13 +180,14 @@ fn decompress(body: &Body, encoding: Encoding, limit: usize) -> Result<Body, Ref
     let compressed: &[u8] = &body.bytes;
     let bytes = match encoding {
         Encoding::Identity => return Ok(Body { bytes: body.bytes.clone(), lease }),
-        Encoding::Gzip => expand(flate2::bufread::MultiGzDecoder::new(compressed), limit, &mut lease),
+        Encoding::Gzip => expand(|| Ok(flate2::bufread::MultiGzDecoder::new(compressed)), limit, &mut lease),
         Encoding::Zstd => {
-            let reader = zstd::stream::read::Decoder::with_buffer(compressed).and_then(|mut reader| {
+            let open = || -> io::Result<_> {
+                let mut reader = zstd::stream::read::Decoder::with_buffer(compressed)?;
                 reader.window_log_max(ZSTD_WINDOW_LOG)?;
                 Ok(reader)
-            });
-            expand(reader.map_err(|_| undecodable())?, limit, &mut lease)
+            };
+            expand(open, limit, &mut lease)
         }
     }?;
     Ok(Body { bytes, lease })
@@ -196,9 +199,14 @@ fn undecodable() -> Refused {
 }
 
 /// Reads to the end, but never further than the limit and the budget allow.
-fn expand(mut reader: impl Read, limit: usize, lease: &mut Lease) -> Result<Bytes, Refused> {
+///
+/// What grows beyond [`LOOK_AHEAD`] is measured first: a vector that doubles would hold twice the limit before a body
+/// that decompresses without end is refused.
+fn expand<R: Read>(open: impl Fn() -> io::Result<R>, limit: usize, lease: &mut Lease) -> Result<Bytes, Refused> {
+    let mut reader = open().map_err(|_| undecodable())?;
     let mut bytes = Vec::new();
     let mut chunk = vec![0; CHUNK];
+    let mut measured = false;
     loop {
         let read = match reader.read(&mut chunk) {
             Ok(0) => return Ok(Bytes::from(bytes)),
@@ -208,8 +216,26 @@ fn expand(mut reader: impl Read, limit: usize, lease: &mut Lease) -> Result<Byte
         if bytes.len() + read > limit {
             return Err(too_large(limit));
         }
+        if bytes.len() + read > LOOK_AHEAD && !measured {
+            measured = true;
+            bytes.reserve_exact(measure(open().map_err(|_| undecodable())?, limit)? - bytes.len());
+        }
         lease.grow(read)?;
         bytes.extend_from_slice(&chunk[..read]);
+    }
+}
+
+/// How many bytes there are, without keeping them.
+fn measure(mut reader: impl Read, limit: usize) -> Result<usize, Refused> {
+    let mut piece = vec![0; CHUNK];
+    let mut bytes = 0;
+    loop {
+        match reader.read(&mut piece) {
+            Ok(0) => return Ok(bytes),
+            Ok(read) if bytes + read > limit => return Err(too_large(limit)),
+            Ok(read) => bytes += read,
+            Err(_) => return Err(undecodable()),
+        }
     }
 }
 

@@ -2,11 +2,13 @@ use agenttracer_model::{FieldError, Loc};
 use agenttracer_storage::{AppendError, SubmitError};
 use http::StatusCode;
 
+use crate::issues::Rules;
+
 /// Why a run was not stored, as the client is told. Nothing in it repeats what the client sent.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Refused {
-    /// The body broke rules of the contract: all of them.
-    Invalid(Vec<FieldError>),
+    /// The body broke rules of the contract: all of them, and how often which privacy rule was among them.
+    Invalid(Vec<FieldError>, Rules),
     /// It contradicts itself or a stored run.
     Conflict(String),
     /// The run was erased; it can never be stored again.
@@ -26,13 +28,13 @@ pub(crate) enum Refused {
 impl Refused {
     /// One error of the body.
     pub(crate) fn invalid(kind: &'static str, loc: Vec<Loc>, msg: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldError { kind, loc, msg: msg.into() }])
+        Self::Invalid(vec![FieldError { kind, loc, msg: msg.into() }], Rules::default())
     }
 
     /// The status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid(..) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Erased(_) => StatusCode::GONE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -46,7 +48,7 @@ impl Refused {
     /// The kind, as a label of metrics and as the type of a batch item's error.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Invalid(_) => "invalid",
+            Self::Invalid(..) => "invalid",
             Self::Conflict(_) => "conflict",
             Self::Erased(_) => "erased",
             Self::TooLarge(_) => "too_large",
@@ -60,7 +62,7 @@ impl Refused {
     /// The reason, for a person.
     pub(crate) fn text(&self) -> &str {
         match self {
-            Self::Invalid(_) => "The run is not valid",
+            Self::Invalid(..) => "The run is not valid",
             Self::Conflict(text) | Self::Erased(text) | Self::TooLarge(text) | Self::Unavailable(text) => text,
             Self::UnknownEncoding => "The content-encoding must be gzip, zstd or identity",
             Self::TooSlow => "The body did not arrive in time",
@@ -71,7 +73,7 @@ impl Refused {
     /// The errors of a batch item; the body of a run on its own has its own shape for all but `Invalid`.
     pub(crate) fn into_field_errors(self, loc: Vec<Loc>) -> Vec<FieldError> {
         match self {
-            Self::Invalid(errors) => errors,
+            Self::Invalid(errors, _) => errors,
             other => vec![FieldError { kind: other.kind(), loc, msg: other.text().to_owned() }],
         }
     }

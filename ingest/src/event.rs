@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::clean;
 use crate::error::Refused;
 use crate::fields::{ClosedList, absent, fields};
+use crate::issues::Rules;
 use crate::json::{self, Numbers};
 use crate::native::{self, Rejected};
 use crate::validate::{Reader, STATUSES};
@@ -67,7 +68,7 @@ pub(crate) fn prepare(
     now: Timestamp,
 ) -> Result<Incoming, Box<Rejected>> {
     let malformed = |error: json::Malformed| {
-        Box::new(Rejected { run_id: None, refused: Refused::Invalid(vec![error.at(Some(item))]) })
+        Box::new(Rejected { run_id: None, refused: Refused::Invalid(vec![error.at(Some(item))], Rules::default()) })
     };
     let read = |document: &Value| {
         let mut reader = Reader::new(Some(item), words);
@@ -79,8 +80,7 @@ pub(crate) fn prepare(
         verdict = read(&json::parse(body, Numbers::Exact).map_err(malformed)?);
     }
     let run_id = verdict.run_id;
-    let (run_id, time, mut event) =
-        verdict.draft.map_err(|errors| Box::new(Rejected { run_id, refused: Refused::Invalid(errors) }))?;
+    let (run_id, time, mut event) = verdict.draft.map_err(|refused| Box::new(Rejected { run_id, refused }))?;
     let removed = clean::event(&mut event);
     let count = removed.total();
     let mark = EventMark::of(time, count, &event);

@@ -1,3 +1,4 @@
+use agenttracer_model::privacy::Refusal;
 use agenttracer_model::{FieldError, Loc};
 
 /// One body answers at most this many errors, so that an answer cannot grow without bound.
@@ -31,6 +32,26 @@ impl From<usize> for Segment {
 pub(crate) struct Issues {
     place: Vec<Segment>,
     errors: Vec<FieldError>,
+    /// The privacy rules among them.
+    pub(crate) rules: Rules,
+}
+
+/// How often each rule of [`Refusal::RULES`] refused something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rules([u64; Refusal::RULES.len()]);
+
+impl Rules {
+    /// Counts one refusal.
+    pub(crate) fn add(&mut self, rule: &'static str) {
+        if let Some(at) = Refusal::RULES.iter().position(|known| *known == rule) {
+            self.0[at] += 1;
+        }
+    }
+
+    /// The counts, in the order of the rules.
+    pub(crate) fn counts(self) -> [u64; Refusal::RULES.len()] {
+        self.0
+    }
 }
 
 impl Issues {
@@ -38,7 +59,7 @@ impl Issues {
     pub(crate) fn new(item: Option<usize>) -> Self {
         let mut place = vec![Segment::Field("body")];
         place.extend(item.map(Segment::Index));
-        Self { place, errors: Vec::new() }
+        Self { place, errors: Vec::new(), rules: Rules::default() }
     }
 
     /// Goes to a part of the present place, until [`leave`](Self::leave).
@@ -78,9 +99,9 @@ impl Issues {
         self.errors.len()
     }
 
-    /// The errors, in the order in which they were found.
-    pub(crate) fn into_errors(self) -> Vec<FieldError> {
-        self.errors
+    /// The errors, in the order in which they were found, and the privacy rules among them.
+    pub(crate) fn into_errors(self) -> (Vec<FieldError>, Rules) {
+        (self.errors, self.rules)
     }
 
     fn loc(&self) -> Vec<Loc> {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use agenttracer_model::privacy::{Removed, Rule};
+use agenttracer_model::privacy::{Refusal, Removed, Rule};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use serde::Serialize;
@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     failed: [(&'static str, IntCounter); 8],
     events_failed: [(&'static str, IntCounter); 8],
     removed: [IntCounter; Rule::ALL.len()],
+    refused: [IntCounter; Refusal::RULES.len()],
 }
 
 /// The kinds of [`Refused`].
@@ -52,6 +53,13 @@ impl Metrics {
         )?;
         let removed = IntCounterVec::new(
             Opts::new("agenttracer_values_removed_total", "Values that the privacy rules removed, by rule"),
+            &["rule"],
+        )?;
+        let refused = IntCounterVec::new(
+            Opts::new(
+                "agenttracer_values_refused_total",
+                "Values for which the privacy rules refused a run or an event, by rule",
+            ),
             &["rule"],
         )?;
         let seconds = Histogram::with_opts(
@@ -81,9 +89,10 @@ impl Metrics {
             failed: KINDS.map(|kind| (kind, failed.with_label_values(&[kind]))),
             events_failed: KINDS.map(|kind| (kind, events_failed.with_label_values(&[kind]))),
             removed: Rule::ALL.map(|rule| removed.with_label_values(&[rule.as_str()])),
+            refused: Refusal::RULES.map(|rule| refused.with_label_values(&[rule])),
             seconds: seconds.clone(),
         };
-        let collectors: [Box<dyn Collector>; 11] = [
+        let collectors: [Box<dyn Collector>; 12] = [
             Box::new(metrics.ingested.clone()),
             Box::new(metrics.duplicate.clone()),
             Box::new(metrics.failure_left_out.clone()),
@@ -94,6 +103,7 @@ impl Metrics {
             Box::new(failed),
             Box::new(events_failed),
             Box::new(removed),
+            Box::new(refused),
             Box::new(seconds),
         ];
         collectors.into_iter().try_for_each(|collector| registry.register(collector))?;
@@ -102,6 +112,7 @@ impl Metrics {
 
     /// Counts a run that was not stored.
     pub(crate) fn count_refused(&self, refused: &Refused) {
+        self.count_rules(refused);
         if let Some((_, counter)) = self.failed.iter().find(|(kind, _)| *kind == refused.kind()) {
             counter.inc();
         }
@@ -109,8 +120,15 @@ impl Metrics {
 
     /// Counts an event that was not stored.
     pub(crate) fn count_refused_event(&self, refused: &Refused) {
+        self.count_rules(refused);
         if let Some((_, counter)) = self.events_failed.iter().find(|(kind, _)| *kind == refused.kind()) {
             counter.inc();
+        }
+    }
+
+    fn count_rules(&self, refused: &Refused) {
+        if let Refused::Invalid(_, rules) = refused {
+            self.refused.iter().zip(rules.counts()).for_each(|(counter, count)| counter.inc_by(count));
         }
     }
 

@@ -5,6 +5,7 @@ use agenttracer_model::{Digest, Run, Timestamp};
 use uuid::{Builder, Uuid};
 
 use crate::error::Refused;
+use crate::issues::Rules;
 use crate::json::{self, Numbers};
 use crate::{clean, references, validate};
 
@@ -30,8 +31,9 @@ pub(crate) struct Rejected {
 
 /// Reads one run; `item` is its index in a batch.
 pub(crate) fn prepare(body: &[u8], item: Option<usize>, words: MessageWords) -> Result<Prepared, Box<Rejected>> {
-    let malformed =
-        |error: json::Malformed| Box::new(Rejected { run_id: None, refused: Refused::Invalid(vec![error.at(item)]) });
+    let malformed = |error: json::Malformed| {
+        Box::new(Rejected { run_id: None, refused: Refused::Invalid(vec![error.at(item)], Rules::default()) })
+    };
     let document = json::parse(body, Numbers::Nearest).map_err(malformed)?;
     let mut verdict = validate::validate(&document, item, words);
     if verdict.doubtful {
@@ -40,8 +42,7 @@ pub(crate) fn prepare(body: &[u8], item: Option<usize>, words: MessageWords) -> 
     }
     let run_id = verdict.run_id;
     let rejected = |refused| Box::new(Rejected { run_id, refused });
-    let validate::Draft { mut run, failure_left_out } =
-        verdict.draft.map_err(|errors| rejected(Refused::Invalid(errors)))?;
+    let validate::Draft { mut run, failure_left_out } = verdict.draft.map_err(rejected)?;
     if let Some(contradiction) = references::contradiction(&run) {
         return Err(rejected(Refused::Conflict(contradiction)));
     }

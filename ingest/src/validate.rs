@@ -4,10 +4,11 @@ use agenttracer_model::privacy::{self, MessageWords, MetadataOf};
 use agenttracer_model::taxonomy::{
     DecisionType, FailureType, ReasonCode, RunStatus, SignalCode, SignalType, StepStatus, StepType,
 };
-use agenttracer_model::{Decision, Digest, Failure, FieldError, Metadata, Run, Signal, Step, Timestamp};
+use agenttracer_model::{Decision, Digest, Failure, Metadata, Run, Signal, Step, Timestamp};
 use sonic_rs::{Value, ValueRef};
 use uuid::Uuid;
 
+use crate::error::Refused;
 use crate::fields::{ClosedList, Field, absent, either, fields};
 use crate::issues::Issues;
 use crate::json;
@@ -51,7 +52,7 @@ pub(crate) struct Draft {
 #[derive(Debug)]
 pub(crate) struct Verdict<T> {
     /// What was read, or all errors.
-    pub(crate) draft: Result<T, Vec<FieldError>>,
+    pub(crate) draft: Result<T, Refused>,
     /// The run's id when it is readable, whatever else is wrong.
     pub(crate) run_id: Option<Uuid>,
     /// Whether metadata holds a float that could be an integer beyond 64 bits: parse with exact numbers and ask again.
@@ -82,10 +83,10 @@ impl Reader {
     /// What was found out: `draft` is what was read, `None` when an error was noted.
     pub(crate) fn verdict<T>(self, draft: Option<T>) -> Verdict<T> {
         let Self { issues, doubtful, run_id, .. } = self;
-        let errors = issues.into_errors();
+        let (errors, rules) = issues.into_errors();
         let draft = match draft {
             Some(draft) if errors.is_empty() => Ok(draft),
-            _ => Err(errors),
+            _ => Err(Refused::Invalid(errors, rules)),
         };
         Verdict { draft, run_id, doubtful }
     }
@@ -327,6 +328,7 @@ impl Reader {
         let failure_code = issues.text("failure_code", failure_code, 100);
         let message = issues.text("message", message, MOST_MESSAGE);
         if let Some(refusal) = message.as_deref().and_then(|message| privacy::refuse_message(message, self.words)) {
+            issues.rules.add(refusal.rule);
             issues.at("message", "value_error", format!("Value error, {}", refusal.msg));
         }
         Some(Failure {
@@ -433,6 +435,7 @@ impl Reader {
             self.issues.below(path, "int_parsing_size", "Input should be a valid integer that fits into 64 bits");
         }
         for refusal in privacy::refuse_metadata(of, &reading.metadata) {
+            self.issues.rules.add(refusal.rule);
             self.issues.below(refusal.path, "value_error", format!("Value error, {}", refusal.msg));
         }
         self.issues.leave();

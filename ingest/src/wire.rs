@@ -128,7 +128,7 @@ pub(crate) fn method_not_allowed() -> Response {
 /// The answer to a request that was refused as a whole.
 pub(crate) fn refusal(refused: &Refused, path: &str) -> Response {
     let status = refused.status();
-    if let Refused::Invalid(detail) = refused {
+    if let Refused::Invalid(detail, _) = refused {
         return json(status, &Invalid { detail });
     }
     let problem = Problem { error: refused.text().to_owned(), status_code: status.as_u16(), path: path.to_owned() };

@@ -142,8 +142,15 @@ pub enum MetadataOf {
 pub struct Refusal {
     /// The place inside the metadata object, `<key>` for a key that is not a plain identifier; empty for a message.
     pub path: Vec<String>,
+    /// Which of [`Refusal::RULES`], for metrics.
+    pub rule: &'static str,
     /// The rule, for a person.
     pub msg: String,
+}
+
+impl Refusal {
+    /// The rules that refuse: a key that names content, a value that is no short scalar, a message that mentions a credential.
+    pub const RULES: [&'static str; 3] = ["key", "size", "message_words"];
 }
 
 /// Cleans a string that must be there (names, codes, `selected`): a private shape makes it `[redacted]`.

@@ -11,6 +11,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderN
 use serde_json::json;
 
 use crate::access;
+use crate::probes::{self, Does};
 
 /// What the ingest listener serves.
 pub fn ingest_document() -> Document {
@@ -19,6 +20,7 @@ pub fn ingest_document() -> Document {
     let mut document = Document::new("AgentTracer: ingest", about);
     agenttracer_ingest::describe(&mut document);
     agenttracer_erasure::describe(&mut document);
+    probes::describe(&mut document, Does::Ingest);
     with_ours(document)
 }
 
@@ -30,6 +32,7 @@ pub fn query_document() -> Document {
     agenttracer_query::describe(&mut document);
     agenttracer_erasure::describe(&mut document);
     access::routes::describe(&mut document);
+    probes::describe(&mut document, Does::Query);
     with_ours(document)
 }
 

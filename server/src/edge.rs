@@ -277,6 +277,8 @@ fn route_of(path: &str) -> String {
         "latency",
         "stats",
         "health",
+        "live",
+        "ready",
         "metrics",
         "docs",
         "openapi.json",

@@ -14,6 +14,7 @@ mod listeners;
 pub mod maintenance;
 mod metrics;
 mod node;
+mod probes;
 mod server;
 mod shutdown;
 mod stored_runs;

@@ -129,6 +129,10 @@ pub struct Done {
     pub damaged_segments: AtomicU64,
     /// Bytes that log and index took at the last pass.
     pub disk_bytes: AtomicU64,
+    /// Of these, the bytes of segments that are prepared and not written to yet, and of what is kept for a full disk.
+    pub prepared_bytes: AtomicU64,
+    /// And those of the index.
+    pub index_bytes: AtomicU64,
 }
 
 /// Decides what to rewrite and to drop, and does it.
@@ -339,12 +343,18 @@ impl Maintenance {
 
     /// Bytes of all files of log and index.
     fn disk_bytes(&self) -> Result<u64, MaintenanceError> {
-        let mut bytes = 0;
-        for dir in ["log", "index"].map(|name| self.dir.join(name)) {
-            let files = self.disk.list(&dir).map_err(|source| MaintenanceError::Disk { dir, source })?;
-            bytes += files.into_iter().map(|(_, len)| len).sum::<u64>();
-        }
-        Ok(bytes)
+        let [log, index] = ["log", "index"].map(|name| {
+            let dir = self.dir.join(name);
+            self.disk.list(&dir).map_err(|source| MaintenanceError::Disk { dir, source })
+        });
+        let sum = |files: &[(String, u64)]| files.iter().map(|(_, len)| len).sum::<u64>();
+        let (log, index) = (log?, sum(&index?));
+        let (prepared, written): (Vec<_>, Vec<_>) =
+            log.into_iter().partition(|(name, _)| !name.starts_with(|first: char| first.is_ascii_digit()));
+        let prepared = sum(&prepared);
+        self.done.prepared_bytes.store(prepared, Ordering::Relaxed);
+        self.done.index_bytes.store(index, Ordering::Relaxed);
+        Ok(prepared + index + sum(&written))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::erasures::Erasures;
 use crate::listeners::{self, ConnectionLimit};
 use crate::maintenance::{self, Background, Maintenance};
 use crate::node::{Node, Reporter};
+use crate::probes::{self, Does, Probes};
 use crate::shutdown::{DRAIN, Switch};
 use crate::tls::Tls;
 use crate::ui::{self, Files};
@@ -104,10 +105,13 @@ impl Server {
         let ingest_routes = ingest_routes.method_not_allowed_fallback(edge::method_not_allowed);
         let query_routes = agenttracer_query::routes(questions.clone()).merge(erasures);
         let query_routes = query_routes.method_not_allowed_fallback(edge::method_not_allowed);
+        let probes = Probes { log: node.log(), index: node.index.clone() };
+        let query_routes = query_routes.merge(probes::routes(&probes, Does::Query));
         let query_routes = query_routes.merge(documentation::routes(&query_document));
         let query_routes = query_routes.merge(access::routes::routes(guard.clone()));
         let query_routes = ui::beside(query_routes.layer(compression()), Files::built_in());
         let ingest_routes = ingest_routes.merge(documentation::routes(&ingest_document));
+        let ingest_routes = ingest_routes.merge(probes::routes(&probes, Does::Ingest));
         serve(ingest, ingest_routes)?;
         serve(query, query_routes.clone())?;
         serve(ui, query_routes)?;
@@ -243,7 +247,7 @@ fn states(
     takes_runs_at: Option<SocketAddr>,
 ) -> Result<(IngestState, QueryState), StartError> {
     let registry = Registry::new();
-    metrics::register(&registry, node.log(), node.index.clone(), done)?;
+    metrics::register(&registry, node.log(), node.index.clone(), done, &config.data_dir)?;
     let warning = (!config.needs_keys() && !config.reachable().is_empty()).then_some(INSECURE);
     let ingest = node.ingest_state(config, warning, &registry)?;
     let ingest_port = takes_runs_at.map(|address| address.port());

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agenttracer_model::{Position, Timestamp};
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
@@ -24,7 +24,9 @@ use crate::recovery::{begin_segment, no_segment, recover, write_manifest};
 use crate::rewrite::RewriteError;
 use crate::segment::{NewFrame, Sealed, SegmentFile, Table, Writer};
 use crate::view::{View, is_full, lock};
-use crate::{AppendError, BatchKind, Committed, Follower, KnownDurable, Payload, StoredBatch, SyncMode, Ticket};
+use crate::{
+    AppendError, BatchKind, Committed, Follower, Groups, KnownDurable, Payload, StoredBatch, SyncMode, Ticket,
+};
 
 /// How long the log waits before it reopens after a failure, at first and at most.
 const REOPEN_MS: std::ops::RangeInclusive<u64> = 50..=5000;
@@ -248,8 +250,10 @@ impl Committer {
         }
         writer.write()?;
         if sync_mode == SyncMode::Always {
-            writer.sync()?;
+            timed_sync(&self.view.groups, writer)?;
         }
+        self.view.groups.batches.observe(self.group.len() as u64);
+        self.view.groups.bytes.observe(self.group.iter().map(|batch| batch.payload.len() as u64).sum());
         writer.publish();
         let tail = writer.end();
         self.view.set_tail(tail);
@@ -283,7 +287,7 @@ impl Committer {
 
     fn sync(&mut self) -> io::Result<()> {
         if let Some(writer) = self.writer.as_ref().filter(|_| self.view.durable() < self.view.tail()) {
-            writer.sync()?;
+            timed_sync(&self.view.groups, writer)?;
             self.view.set_durable(self.view.tail());
         }
         self.sync_due_ms = None;
@@ -465,6 +469,14 @@ impl Committer {
     fn now_ms(&self) -> u64 {
         self.view.env.clock.monotonic_ms()
     }
+}
+
+/// A sync, and how long it took: by the real clock, because nothing depends on it.
+fn timed_sync(groups: &Groups, writer: &Writer) -> io::Result<()> {
+    let began = Instant::now();
+    writer.sync()?;
+    groups.sync_micros.observe(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+    Ok(())
 }
 
 fn full_or_failed(error: io::Error) -> Stop {

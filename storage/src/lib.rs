@@ -31,6 +31,7 @@
 #![deny(unsafe_code)]
 
 pub mod backup;
+mod buckets;
 mod commit;
 pub mod compaction;
 pub mod disk;
@@ -51,6 +52,7 @@ mod segmented;
 pub mod verify;
 mod view;
 
+pub use buckets::{BucketCounts, Buckets, Groups};
 pub use error::{AppendError, Damage, OpenError, ReadError, SubmitError};
 pub use format::GapReason;
 pub use log::{Batch, BatchKind, Committed, Follower, Health, Log, Payload, StoredBatch, SyncMode, Ticket, trouble};

@@ -13,7 +13,7 @@ use agenttracer_model::{Position, Timestamp};
 use uuid::Uuid;
 
 use crate::disk::Mapping;
-use crate::{AppendError, Damage, ReadError, SubmitError};
+use crate::{AppendError, Damage, Groups, ReadError, SubmitError};
 
 /// An append-only sequence of batches.
 pub trait Log: Send + Sync + 'static {
@@ -48,6 +48,11 @@ pub trait Log: Send + Sync + 'static {
 
     /// Damage that is known: found at open or by a read since.
     fn damage(&self) -> Vec<Damage>;
+
+    /// What was committed since it was opened; `None` of a log that does not count.
+    fn groups(&self) -> Option<&Groups> {
+        None
+    }
 
     /// How many positions repairs declared as lost, as far as nobody has put their notes away; found at open.
     fn lost(&self) -> u64 {

@@ -18,7 +18,7 @@ use crate::recovery::{Env, Recovery, at, recover, remove_strays};
 use crate::segment::Writer;
 use crate::view::{View, lock};
 use crate::{
-    AppendError, Batch, BatchKind, Committed, Damage, Follower, Health, Log, OpenError, ReadError, StoredBatch,
+    AppendError, Batch, BatchKind, Committed, Damage, Follower, Groups, Health, Log, OpenError, ReadError, StoredBatch,
     SubmitError, SyncMode, Ticket, backup, repair,
 };
 
@@ -296,6 +296,10 @@ impl Log for SegmentedLog {
             Err(TrySendError::Full(_)) => refuse(SubmitError::Busy),
             Err(TrySendError::Disconnected(_)) => refuse(SubmitError::Closed),
         }
+    }
+
+    fn groups(&self) -> Option<&Groups> {
+        Some(&self.view.groups)
     }
 
     fn read(&self, position: Position) -> Result<StoredBatch, ReadError> {

@@ -16,7 +16,7 @@ use crate::rewrite::Upkeep;
 use crate::segment::{
     Batches, Lookup, OpenSealed, Sealed, Source, Span, Step, Table, Walker, find_in_active, find_in_sealed,
 };
-use crate::{AppendError, Damage, Health, ReadError, StoredBatch};
+use crate::{AppendError, Damage, Groups, Health, ReadError, StoredBatch};
 
 /// How many sealed segments are held open.
 const OPEN_SEGMENTS: usize = 128;
@@ -35,6 +35,8 @@ pub(crate) struct View {
     pub(crate) env: Env,
     /// Wakes the thread that prepares segments.
     pub(crate) nudge: Sender<()>,
+    /// What was committed, for whoever watches.
+    pub(crate) groups: Groups,
     /// Bytes of payloads that wait for the committer.
     pub(crate) queued_bytes: AtomicUsize,
     /// No runs are taken.
@@ -67,6 +69,7 @@ impl View {
         Self {
             env,
             nudge,
+            groups: Groups::default(),
             queued_bytes: AtomicUsize::new(0),
             held_back: AtomicBool::new(false),
             sync_wanted: AtomicBool::new(false),

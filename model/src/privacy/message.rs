@@ -13,6 +13,7 @@ pub fn refuse_message(message: &str, words: MessageWords) -> Option<Refusal> {
     }
     Some(Refusal {
         path: Vec::new(),
+        rule: "message_words",
         msg: "the message mentions a password, an api_key, a token or a secret (privacy.message_words)".to_owned(),
     })
 }

@@ -15,30 +15,30 @@ const LONGEST_FACT: usize = 100;
 /// ones are removed by [`clean_metadata`].
 pub fn refuse_metadata(of: MetadataOf, metadata: &Metadata) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    let mut refuse = |key: &str, msg: &str| {
-        refusals.push(Refusal { path: vec![keys::printable(key)], msg: msg.to_owned() });
+    let mut refuse = |key: &str, rule: &'static str, msg: &str| {
+        refusals.push(Refusal { path: vec![keys::printable(key)], rule, msg: msg.to_owned() });
     };
     match of {
         MetadataOf::Run => {}
         MetadataOf::Step => {
             for (key, _) in &metadata.0 {
                 if keys::is_refused(key) {
-                    refuse(key, "metadata may not hold content (privacy rule: key)");
+                    refuse(key, "key", "metadata may not hold content (privacy rule: key)");
                 }
             }
         }
         MetadataOf::Decision | MetadataOf::Signal => {
             for (key, value) in &metadata.0 {
                 if keys::is_refused_in_facts(key) {
-                    refuse(key, "metadata may not hold content or reasoning (privacy rule: key)");
+                    refuse(key, "key", "metadata may not hold content or reasoning (privacy rule: key)");
                     continue;
                 }
                 match value {
                     Value::Array(_) | Value::Object(_) => {
-                        refuse(key, "a metadata value here must be a string, a number, a boolean or null");
+                        refuse(key, "size", "a metadata value here must be a string, a number, a boolean or null");
                     }
                     Value::String(text) if text.len() > LONGEST_FACT && text.chars().count() > LONGEST_FACT => {
-                        refuse(key, "a metadata string here may have at most 100 characters");
+                        refuse(key, "size", "a metadata string here may have at most 100 characters");
                     }
                     _ => {}
                 }

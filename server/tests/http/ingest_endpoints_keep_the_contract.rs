@@ -248,7 +248,7 @@ async fn the_engine_s_gauges_stand_on_both_listeners_and_move() {
             gauge(&ingest, "agenttracer_index_lag_positions") + gauge(&query, "agenttracer_index_lag_positions");
         if behind == 0 && gauge(&query, "agenttracer_index_hot_runs") == 0 {
             assert_eq!(gauge(&query, "agenttracer_index_cold_runs"), 3);
-            assert!(gauge(&query, "agenttracer_index_commits") >= 1);
+            assert!(gauge(&query, "agenttracer_index_commits_total") >= 1);
             break;
         }
         assert!(Instant::now() < deadline, "{query}");
