@@ -11,16 +11,13 @@ import { useBefore } from '../app/before.ts';
 import { useNow } from '../app/clock.ts';
 import { useKeys } from '../app/keys.ts';
 import { useRange } from '../app/range.tsx';
-import { PageHeader } from '../app/shell.tsx';
 import { count, counted, duration } from '../format/index.ts';
-import { Answer } from '../parts/answer.tsx';
+import { AggregatePage } from '../parts/aggregate.tsx';
 import { groupColumns, groupNumber, type GroupRow } from '../parts/group-columns.tsx';
-import { Narrow, useSetFilters } from '../parts/narrow.tsx';
-import { Nothing } from '../parts/nothing.tsx';
 import { RunSpark } from '../parts/run-spark.tsx';
 import { Button } from '../ui/button.tsx';
 import { Key, TextField } from '../ui/field.tsx';
-import { Empty, SkeletonRows } from '../ui/state.tsx';
+import { Empty } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
 import { useWide } from '../ui/wide.ts';
 import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
@@ -40,25 +37,11 @@ export default function AgentsPage() {
   const search = useSearch({ from: '/agents' });
   const filters = readFilter({ ...search });
   const range = useRange();
-  const setFilters = useSetFilters();
   const agents = useQuery(agentsQuery(apiFilter(filters, range)));
   return (
-    <>
-      <PageHeader title="Agents">
-        <Narrow search={filters} onChange={setFilters} without={['agent']} />
-      </PageHeader>
-      <Answer query={agents} loading={<SkeletonRows rows={12} />}>
-        {(data) =>
-          data.total_agents === 0 ? (
-            <div className="border-t border-line">
-              <Nothing what="No agents" search={filters} onClear={() => setFilters({})} />
-            </div>
-          ) : (
-            <Found data={data} filters={filters} search={search} />
-          )
-        }
-      </Answer>
-    </>
+    <AggregatePage title="Agents" what="No agents" filters={filters} without={['agent']} query={agents} hasRuns={(data) => data.total_agents > 0}>
+      {(data) => <Found data={data} filters={filters} search={search} />}
+    </AggregatePage>
   );
 }
 

@@ -9,19 +9,16 @@ import { useBefore } from '../app/before.ts';
 import { useNow } from '../app/clock.ts';
 import { useKeys } from '../app/keys.ts';
 import { useRange } from '../app/range.tsx';
-import { PageHeader } from '../app/shell.tsx';
 import { ago, clock, count, counted, percent, relativeChange, shareText } from '../format/index.ts';
-import { Answer } from '../parts/answer.tsx';
+import { AggregatePage } from '../parts/aggregate.tsx';
 import { ChangeText } from '../parts/change.tsx';
 import { clusterTitle, stepSearch } from '../parts/cluster-words.ts';
 import { FailingStep, FailureName, PathText } from '../parts/cluster.tsx';
-import { Narrow, useSetFilters } from '../parts/narrow.tsx';
-import { Nothing } from '../parts/nothing.tsx';
-import { LINK } from '../parts/section.tsx';
 import { RunSpark } from '../parts/run-spark.tsx';
+import { LINK } from '../ui/class.ts';
 import { Key } from '../ui/field.tsx';
-import { Figure, Figures } from '../ui/panel.tsx';
-import { Empty, SkeletonRows } from '../ui/state.tsx';
+import { Figure, Figures } from '../ui/figures.tsx';
+import { Empty } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
 import { apiFilter, readFilter } from '../url/filter.ts';
 import { ClusterPanel } from './failures/cluster-panel.tsx';
@@ -34,36 +31,28 @@ export default function FailuresPage() {
   const search = useSearch({ from: '/failures' });
   const filters = readFilter({ ...search });
   const range = useRange();
-  const setFilters = useSetFilters();
   const failures = useQuery(failuresQuery({ ...apiFilter(filters, range), limit: SHOWN }));
   return (
-    <>
-      <PageHeader title="Failures">
-        <Narrow search={filters} onChange={setFilters} />
-      </PageHeader>
-      <Answer query={failures} loading={<SkeletonRows rows={18} />}>
-        {(data) =>
-          data.total_runs === 0 ? (
-            <div className="border-t border-line">
-              <Nothing search={filters} onClear={() => setFilters({})} />
-            </div>
-          ) : data.clusters.length === 0 ? (
-            <div className="border-t border-line">
-              <Empty
-                title="✓ No run failed"
-                action={
-                  <Link to="/runs" search={filters} className={LINK}>
-                    {counted(data.total_runs, 'run')} in this time →
-                  </Link>
-                }
-              />
-            </div>
-          ) : (
-            <Found data={data} />
-          )
-        }
-      </Answer>
-    </>
+    <AggregatePage
+      title="Failures"
+      filters={filters}
+      query={failures}
+      hasRuns={(data) => data.total_runs > 0}
+      empty={(data) =>
+        data.clusters.length === 0 ? (
+          <Empty
+            title="✓ No run failed"
+            action={
+              <Link to="/runs" search={filters} className={LINK}>
+                {counted(data.total_runs, 'run')} in this time →
+              </Link>
+            }
+          />
+        ) : undefined
+      }
+    >
+      {(data) => <Found data={data} />}
+    </AggregatePage>
   );
 }
 

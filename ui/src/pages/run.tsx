@@ -20,7 +20,7 @@ import { Button, buttonClass } from '../ui/button.tsx';
 import { ToggleChip } from '../ui/chip.tsx';
 import { CopyButton, CopyIcon } from '../ui/copy.tsx';
 import { Key, Segmented, SelectField, TextField } from '../ui/field.tsx';
-import { Figure, Figures } from '../ui/panel.tsx';
+import { Figure, Figures } from '../ui/figures.tsx';
 import { Popover } from '../ui/popover.tsx';
 import { Empty, Skeleton, SkeletonRows } from '../ui/state.tsx';
 import { Minimap, type MinimapHandle } from './run/minimap.tsx';

@@ -8,16 +8,13 @@ import type { Signals } from '../api/types.ts';
 import { useBefore } from '../app/before.ts';
 import { useKeys } from '../app/keys.ts';
 import { useRange, type PageRange } from '../app/range.tsx';
-import { PageHeader } from '../app/shell.tsx';
 import { Lines, Sparkline } from '../charts/lines.tsx';
 import { count, counted, pointsChange, shareText } from '../format/index.ts';
-import { Answer } from '../parts/answer.tsx';
+import { AggregatePage } from '../parts/aggregate.tsx';
 import { ChangeText } from '../parts/change.tsx';
-import { Narrow, useSetFilters } from '../parts/narrow.tsx';
-import { Nothing } from '../parts/nothing.tsx';
 import { ToneWord } from '../parts/tone.tsx';
 import { Key, Segmented } from '../ui/field.tsx';
-import { Empty, SkeletonRows } from '../ui/state.tsx';
+import { Empty } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
 import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
 import { attentionOverTime, attentionRate, rateOverTime, signalRows, type SignalRow } from './signals/rows.ts';
@@ -30,29 +27,21 @@ export default function SignalsPage() {
   const search = useSearch({ from: '/signals' });
   const filters = readFilter({ ...search });
   const range = useRange();
-  const setFilters = useSetFilters();
   const signals = useQuery(signalsQuery({ ...apiFilter(filters, range), buckets: BUCKETS, time_zone: range.time_zone }));
   return (
-    <>
-      <PageHeader title="Signals">
-        <Narrow search={filters} onChange={setFilters} />
-      </PageHeader>
-      <Answer query={signals} loading={<SkeletonRows rows={18} />}>
-        {(data) =>
-          data.total_runs === 0 ? (
-            <div className="border-t border-line">
-              <Nothing search={filters} onClear={() => setFilters({})} />
-            </div>
-          ) : data.types.length === 0 ? (
-            <div className="border-t border-line">
-              <Empty title="No signal was recorded">{counted(data.total_runs, 'run')} in this time, none of them with a quality signal.</Empty>
-            </div>
-          ) : (
-            <Found data={data} filters={filters} range={range} />
-          )
-        }
-      </Answer>
-    </>
+    <AggregatePage
+      title="Signals"
+      filters={filters}
+      query={signals}
+      hasRuns={(data) => data.total_runs > 0}
+      empty={(data) =>
+        data.types.length === 0 ? (
+          <Empty title="No signal was recorded">{counted(data.total_runs, 'run')} in this time, none of them with a quality signal.</Empty>
+        ) : undefined
+      }
+    >
+      {(data) => <Found data={data} filters={filters} range={range} />}
+    </AggregatePage>
   );
 }
 

@@ -10,7 +10,8 @@ import { count, duration, percent, pointsChange, relativeChange, shareText, type
 import { Answer } from '../../parts/answer.tsx';
 import { ChangeText } from '../../parts/change.tsx';
 import { StepMark } from '../../parts/marks.tsx';
-import { LINK, Section } from '../../parts/section.tsx';
+import { LINK } from '../../ui/class.ts';
+import { Section } from '../../ui/section.tsx';
 import { SkeletonRows } from '../../ui/state.tsx';
 import { useWide } from '../../ui/wide.ts';
 import { apiFilter, type FilterSearch } from '../../url/filter.ts';
