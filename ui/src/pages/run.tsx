@@ -31,13 +31,14 @@ import { Waterfall, type WaterfallHandle } from './run/waterfall.tsx';
 export default function RunPage() {
   const { runId } = useParams({ from: '/runs/$runId' });
   const run = useQuery(runQuery(runId));
-  const latency = useQuery({ ...runLatencyQuery(runId), enabled: run.data !== undefined });
+  // Both are asked at once, and shown at once: what came later would move what is read.
+  const latency = useQuery(runLatencyQuery(runId));
   if (run.data === undefined && run.error instanceof ApiError && (run.error.status === 404 || run.error.status === 422)) {
     return <NoRun runId={runId} error={run.error} />;
   }
   return (
     <Answer key={runId} query={run} loading={<Loading runId={runId} />}>
-      {(data) => <Shown run={data} latency={latency.data} />}
+      {(data) => (latency.isPending ? <Loading runId={runId} /> : <Shown run={data} latency={latency.data} />)}
     </Answer>
   );
 }
