@@ -19,7 +19,6 @@ import { Button } from '../ui/button.tsx';
 import { Key, TextField } from '../ui/field.tsx';
 import { Empty } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
-import { useWide } from '../ui/wide.ts';
 import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
 import type { AgentsSearch } from '../url/pages.ts';
 
@@ -59,7 +58,6 @@ function ordered(agents: readonly Agent[], { sort = 'runs', order = 'desc' }: Ag
 function Found({ data, filters, search }: { data: Agents; filters: FilterSearch; search: AgentsSearch }) {
   const range = useRange();
   const now = useNow();
-  const wide = useWide();
   const navigate = useNavigate({ from: '/agents' });
   const beforeFilter = useBefore(filters);
   const before = useQuery({ ...agentsQuery(beforeFilter ?? {}), enabled: beforeFilter !== undefined }).data;
@@ -111,13 +109,14 @@ function Found({ data, filters, search }: { data: Agents; filters: FilterSearch;
         </Link>
       ),
     },
-    { id: 'versions', title: 'Versions', width: '76px', align: 'end', mono: true, sortable: true, cell: ({ agent }) => count(agent.versions) },
-    ...groupColumns<Row>(range.zone, now, wide),
-    ...(wide ? [{ id: 'waste', title: 'Lost to retries', width: '108px', align: 'end', mono: true, cell: ({ agent }) => duration(agent.retry_waste_ms) } satisfies Column<Row>] : []),
+    { id: 'versions', title: 'Versions', width: '76px', from: 'xl', align: 'end', mono: true, sortable: true, cell: ({ agent }) => count(agent.versions) },
+    ...groupColumns<Row>(range.zone, now),
+    { id: 'waste', title: 'Lost to retries', width: '108px', from: '2xl', align: 'end', mono: true, cell: ({ agent }) => duration(agent.retry_waste_ms) },
     {
       id: 'failures',
       title: 'Failures over time',
       width: '132px',
+      from: 'md',
       cell: (row) =>
         row.chart && row.now.by_status.failure > 0 ? (
           <RunSpark label={`Failed runs of ${row.agent.agent_id} over time`} filter={{ ...row.filter, status: ['failure'] }} />

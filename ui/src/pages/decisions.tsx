@@ -126,7 +126,7 @@ function Found({ data, filters }: { data: Decisions; filters: FilterSearch }) {
   );
 }
 
-const GRID = 'grid h-(--row) grid-cols-[minmax(0,1fr)_64px_64px_72px] items-center gap-3 px-5 md:grid-cols-[minmax(120px,1.2fr)_minmax(60px,1fr)_64px_64px_72px]';
+const GRID = 'grid h-(--row) grid-cols-[minmax(0,1fr)_64px_64px] items-center gap-3 px-5 md:grid-cols-[minmax(180px,1.6fr)_minmax(60px,1fr)_64px_64px_72px]';
 
 function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: DecisionTypeCounts | undefined; filters: FilterSearch }) {
   const own: FilterSearch = { ...filters, decision: [type.decision_type] };
@@ -161,7 +161,7 @@ function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: D
             <span role="columnheader" className="text-right">
               Share
             </span>
-            <span role="columnheader" className="text-right">
+            <span role="columnheader" className="text-right max-md:hidden">
               Change
             </span>
           </div>
@@ -182,7 +182,7 @@ function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: D
                   <span role="cell" className="text-right font-mono text-12">
                     {shareText(selected.count, type.count)}
                   </span>
-                  <span role="cell" className="text-right">
+                  <span role="cell" className="text-right max-md:hidden">
                     <ChangeText change={pointsChange(share(selected.count, type.count), share(had?.count ?? 0, before?.count))} />
                   </span>
                 </div>
@@ -210,7 +210,7 @@ function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: D
                     <span role="cell" className="text-right font-mono text-12 text-ink-3">
                       {shareText(times, selected.count)}
                     </span>
-                    <span role="cell" />
+                    <span role="cell" className="max-md:hidden" />
                   </div>
                 ))}
               </div>

@@ -97,7 +97,7 @@ function Found({ data }: { data: Failures }) {
     {
       id: 'failure',
       title: 'Failure',
-      width: 'minmax(216px, 1.1fr)',
+      width: 'minmax(190px, 1.2fr)',
       cell: (cluster) => (
         <button type="button" className="max-w-full truncate hover:underline" aria-label={`Show ${clusterTitle(cluster)}`} onClick={() => show(cluster, false)}>
           <FailureName cause={cluster.cause} />
@@ -107,14 +107,16 @@ function Found({ data }: { data: Failures }) {
     {
       id: 'step',
       title: 'At step',
+      from: 'md',
       width: 'minmax(140px, 1fr)',
       cell: ({ cause }) => <FailingStep cause={cause} />,
     },
-    { id: 'path', title: 'After', width: 'minmax(180px, 1.4fr)', cell: ({ cause }) => <PathText path={cause?.path ?? []} /> },
-    { id: 'agent', title: 'Agent', width: 'minmax(120px, 1fr)', cell: ({ cause }) => cause?.agent_id ?? '—' },
+    { id: 'path', title: 'After', width: 'minmax(180px, 1.4fr)', from: 'md', cell: ({ cause }) => <PathText path={cause?.path ?? []} /> },
+    { id: 'agent', title: 'Agent', width: 'minmax(120px, 1fr)', from: 'lg', cell: ({ cause }) => cause?.agent_id ?? '—' },
     {
       id: 'versions',
       title: 'Versions',
+      from: 'xl',
       width: '92px',
       mono: true,
       cell: ({ versions }) => `${versions[0]?.agent_version ?? '—'}${versions.length > 1 ? ` +${versions.length - 1}` : ''}`,
@@ -135,19 +137,21 @@ function Found({ data }: { data: Failures }) {
       id: 'change',
       title: 'Change',
       width: '76px',
+      from: 'md',
       align: 'end',
       cell: (cluster) => (
         <ChangeText worse="up" change={relativeChange(cluster.runs, runsBefore(cluster))} missing={before.data === undefined ? '—' : 'new'} />
       ),
     },
-    { id: 'share', title: 'Share', width: '68px', align: 'end', mono: true, cell: ({ share }) => percent(share) },
+    { id: 'share', title: 'Share', width: '68px', from: '2xl', align: 'end', mono: true, cell: ({ share }) => percent(share) },
     {
       id: 'time',
       title: 'Over time',
       width: '132px',
+      from: 'md',
       cell: (cluster) => <RunSpark label={`Runs of ${clusterTitle(cluster)} over time`} filter={{ ...filters, cluster: [cluster.cluster] }} />,
     },
-    { id: 'since', title: 'First', width: '116px', align: 'end', mono: true, cell: ({ first_seen }) => clock(first_seen, zone, now) },
+    { id: 'since', title: 'First', width: '116px', from: '2xl', align: 'end', mono: true, cell: ({ first_seen }) => clock(first_seen, zone, now) },
     { id: 'last', title: 'Last', width: '92px', align: 'end', mono: true, cell: ({ last_seen }) => ago(last_seen, now) },
   ];
   // Beside the panel there is room for what tells clusters apart.

@@ -209,7 +209,7 @@ function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) 
               label="Filter steps by name"
               hideLabel
               placeholder="Filter steps"
-              className="w-40 xl:w-60 max-md:w-full"
+              className="w-40 2xl:w-60 max-md:w-full"
               icon={<Search size={14} aria-hidden="true" />}
               trailing={<Key>/</Key>}
               value={q ?? ''}
@@ -235,10 +235,10 @@ function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) 
               ]}
               onChange={(next) => change({ only: next === 'all' ? undefined : next }, true)}
             />
-            <span role="status" className="ml-auto text-12 text-ink-3 max-xl:sr-only">
+            <span role="status" className="ml-auto text-12 text-ink-3 max-2xl:sr-only">
               {rows.length === timeline.rows.length ? counted(rows.length, 'step') : `${count(rows.length)} of ${counted(timeline.rows.length, 'step')}`}
             </span>
-            <span className="ml-auto xl:hidden" />
+            <span className="ml-auto 2xl:hidden" />
             <SelectField
               label="View"
               hideLabel

@@ -81,7 +81,7 @@ function Found({ data, filters, range }: { data: Signals; filters: FilterSearch;
     {
       id: 'signal',
       title: 'Signal',
-      width: 'minmax(230px, 1.6fr)',
+      width: 'minmax(190px, 1.6fr)',
       cell: (row) => (
         <button type="button" className="max-w-full truncate hover:underline" onClick={() => show(row, false)} aria-label={`Show ${row.type} ${row.code} ${row.value ? 'true' : 'false'}`}>
           {row.type} <span className="text-ink-2">/ {row.code}</span>
@@ -89,11 +89,12 @@ function Found({ data, filters, range }: { data: Signals; filters: FilterSearch;
       ),
     },
     { id: 'value', title: 'Value', width: '56px', mono: true, cell: ({ value }) => (value ? 'true' : 'false') },
-    { id: 'tone', title: 'Tone', width: '88px', cell: ({ attention }) => <ToneWord attention={attention} /> },
+    { id: 'tone', title: 'Tone', width: '88px', from: 'md', cell: ({ attention }) => <ToneWord attention={attention} /> },
     {
       id: 'runs',
       title: 'Runs',
       width: '72px',
+      from: 'md',
       align: 'end',
       mono: true,
       cell: (row) => (
@@ -107,14 +108,16 @@ function Found({ data, filters, range }: { data: Signals; filters: FilterSearch;
       id: 'change',
       title: 'Change',
       width: '84px',
+      from: 'md',
       align: 'end',
       cell: (row) => <ChangeText worse={row.attention ? 'up' : 'neither'} change={pointsChange((100 * row.runs) / data.total_runs, shareBefore(row))} />,
     },
-    { id: 'count', title: 'Signals', width: '72px', align: 'end', mono: true, cell: (row) => count(row.count) },
+    { id: 'count', title: 'Signals', width: '72px', from: 'md', align: 'end', mono: true, cell: (row) => count(row.count) },
     {
       id: 'time',
       title: 'Share over time',
       width: '200px',
+      from: 'md',
       cell: (row) => (
         <Sparkline
           label={`Share of the runs with ${row.type}/${row.code} over time`}

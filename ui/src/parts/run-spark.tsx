@@ -1,7 +1,6 @@
 /** Runs over the range of the page that meet a filter, small, for a row of a table. */
 
 import { useQuery } from '@tanstack/react-query';
-import { useRef } from 'react';
 
 import { histogramQuery } from '../api/queries.ts';
 import { useRange } from '../app/range.tsx';
@@ -13,8 +12,7 @@ const BUCKETS = 30;
 
 export function RunSpark({ label, filter, width = 112 }: { label: string; filter: FilterSearch; width?: number }) {
   const range = useRange();
-  const box = useRef<HTMLSpanElement>(null);
-  const seen = useSeen(box);
+  const [box, seen] = useSeen();
   const { data } = useQuery({ ...histogramQuery({ ...apiFilter(filter, range), buckets: BUCKETS, time_zone: range.time_zone }), enabled: seen });
   return (
     <span ref={box}>

@@ -1,15 +1,17 @@
-import { useEffect, useState, type RefObject } from 'react';
+import { useCallback, useState, type RefCallback } from 'react';
 
 /** Whether an element has ever been in view: what is far below the fold need not be asked for before. */
-export function useSeen(element: RefObject<Element | null>): boolean {
+export function useSeen(): [RefCallback<Element>, boolean] {
   const [seen, setSeen] = useState(false);
-  useEffect(() => {
-    if (seen || element.current === null) return undefined;
+  const watch = useCallback((element: Element | null) => {
+    if (element === null) return undefined;
     const observer = new IntersectionObserver((entries) => {
-      if (entries.some(({ isIntersecting }) => isIntersecting)) setSeen(true);
+      if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
+      setSeen(true);
+      observer.disconnect();
     });
-    observer.observe(element.current);
+    observer.observe(element);
     return () => observer.disconnect();
-  }, [element, seen]);
-  return seen;
+  }, []);
+  return [watch, seen];
 }

@@ -2,7 +2,6 @@
 
 import { useQueries, useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { useRef } from 'react';
 
 import { agentsQuery, versionsQuery } from '../../api/queries.ts';
 import { useBefore } from '../../app/before.ts';
@@ -16,7 +15,6 @@ import { Section } from '../../ui/section.tsx';
 import { useSeen } from '../../ui/seen.ts';
 import { SkeletonRows } from '../../ui/state.tsx';
 import { Table, type Column } from '../../ui/table.tsx';
-import { useWide } from '../../ui/wide.ts';
 import { apiFilter, type FilterSearch } from '../../url/filter.ts';
 
 /** How many agents are shown, and how many versions of each. */
@@ -36,14 +34,12 @@ interface Row extends GroupRow {
 export function TopAgents({ search }: { search: FilterSearch }) {
   const range = useRange();
   const now = useNow();
-  const wide = useWide();
   const filter = apiFilter(search, range);
   const before = useBefore(search);
   const agents = useQuery(agentsQuery(filter));
   const was = useQuery({ ...agentsQuery(before ?? {}), enabled: before !== undefined });
   const shown = agents.data?.agents.slice(0, AGENTS) ?? [];
-  const box = useRef<HTMLDivElement>(null);
-  const seen = useSeen(box);
+  const [box, seen] = useSeen();
   const versions = useQueries({ queries: shown.map(({ agent_id }) => ({ ...versionsQuery(agent_id, filter), enabled: seen })) });
   const versionsBefore = useQueries({
     // One version alone is shown in its agent's row, which has its changes already.
@@ -99,7 +95,7 @@ export function TopAgents({ search }: { search: FilterSearch }) {
           </span>
         ),
     },
-    ...groupColumns<Row>(range.zone, now, wide).map((column) => ({ ...column, sortable: false })),
+    ...groupColumns<Row>(range.zone, now).map((column) => ({ ...column, sortable: false })),
   ];
   return (
     <Section
