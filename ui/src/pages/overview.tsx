@@ -93,11 +93,11 @@ function Found({
   return (
     <>
       <Numbers search={search} series={series} />
-      {most !== undefined && <FailingMost cluster={most} />}
+      <FailingMost failures={failures.data} isAsked={failures.error === null} />
       <div className="grid lg:grid-cols-[2fr_1fr_1fr] lg:divide-x lg:divide-line">
         <Section
           title="Runs by status"
-          className={most === undefined ? '' : 'lg:border-t-0'}
+          className="border-t-0"
           aside={
             <>
               <Legend series={STATUS_SERIES} />
@@ -122,7 +122,7 @@ function Found({
         </Section>
         <Section
           title="Failure rate"
-          className={most === undefined ? '' : 'lg:border-t-0'}
+          className="lg:border-t-0"
           aside={
             <Link to="/runs" search={{ ...search, status: ['failure'] }} className={LINK}>
               Failed runs →
@@ -131,7 +131,7 @@ function Found({
         >
           <Lines label="Failure rate over time" series={RATE_SERIES} points={ratePoints(series)} zone={range.zone} height={CHART_HEIGHT} format={percent} />
         </Section>
-        <Section title="Duration" className={most === undefined ? '' : 'lg:border-t-0'} aside={<Legend series={DURATION_SERIES} />}>
+        <Section title="Duration" className="lg:border-t-0" aside={<Legend series={DURATION_SERIES} />}>
           <Lines label="Duration of runs over time" series={DURATION_SERIES} points={durationPoints(series)} zone={range.zone} height={CHART_HEIGHT} format={duration} />
         </Section>
       </div>
