@@ -11,11 +11,24 @@ const scriptBeforePaint: Plugin = {
   },
 };
 
+/** All text is in these two; found in the styles alone they would come so late that it moves under the reader. */
+const fontsAtOnce: Plugin = {
+  name: 'fonts-at-once',
+  transformIndexHtml: {
+    order: 'post',
+    handler: (html, { bundle }) => {
+      const fonts = Object.keys(bundle ?? {}).filter((file) => file.endsWith('.woff2'));
+      const links = fonts.map((file) => `    <link rel="preload" as="font" type="font/woff2" crossorigin href="/${file}" />\n`);
+      return html.replace('    <script type="module"', `${links.join('')}    <script type="module"`);
+    },
+  },
+};
+
 /** Where `npm run dev` finds a server; a build has its API at its own origin. */
 const server = process.env.AGENTTRACER_URL ?? 'http://127.0.0.1:8001';
 
 export default defineConfig({
-  plugins: [react(), tailwind(), scriptBeforePaint],
+  plugins: [react(), tailwind(), fontsAtOnce, scriptBeforePaint],
   build: {
     target: 'es2022',
     // The content security policy allows no `data:`, so nothing may be inlined, however small.

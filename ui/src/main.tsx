@@ -7,6 +7,7 @@ import { createRoot } from 'react-dom/client';
 
 import { startConnection } from './api/connection.ts';
 import { newQueryClient } from './api/queries.ts';
+import { startSession } from './api/session.ts';
 import { startClock } from './app/clock.ts';
 import { startKeys } from './app/keys.ts';
 import { startPreferences } from './app/preferences.ts';
@@ -17,6 +18,7 @@ startClock();
 startKeys();
 const queries = newQueryClient();
 startConnection(queries);
+startSession(queries);
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no #root');

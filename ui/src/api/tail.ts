@@ -10,6 +10,7 @@
 import { useEffect, useRef, useState } from 'react';
 
 import { connectionLost } from './connection.ts';
+import { signedIn } from './session.ts';
 
 /** Something new. Without a run id it may have been any run. */
 export interface TailEvent {
@@ -83,6 +84,7 @@ async function read(signal: AbortSignal, tell: Listener): Promise<void> {
   const headers: Record<string, string> = { accept: 'text/event-stream' };
   if (position !== undefined) headers['last-event-id'] = position;
   const response = await fetch('/v1/tail', { headers, signal, cache: 'no-store' });
+  if (response.status === 401) return signedIn(signal);
   if (!response.ok || response.body === null) throw new Error(`status ${response.status}`);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';

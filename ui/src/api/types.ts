@@ -51,4 +51,5 @@ export type CompareState = Comparison['state'];
 export type CompareRate = Comparison['rates'][number];
 export type CompareQuantity = Comparison['quantities'][number];
 export type CompareDistribution = Comparison['distributions'][number];
+export type Session = Body<'/v1/session'>;
 export type Health = Body<'/health'>;

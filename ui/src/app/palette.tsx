@@ -6,6 +6,7 @@ import { Search } from 'lucide-react';
 import { useState } from 'react';
 
 import { facetsQuery } from '../api/queries.ts';
+import { signOut, useSession } from '../api/session.ts';
 import { Combobox, type Option } from '../ui/combobox.tsx';
 import { Dialog } from '../ui/popover.tsx';
 import { PLACES } from './places.ts';
@@ -40,6 +41,7 @@ export default function Palette({ onClose, onHelp }: { onClose: () => void; onHe
   const navigate = useNavigate();
   const router = useRouter();
   const views = useViews();
+  const session = useSession();
   const [text, setText] = useState('');
   const agents = useQuery(facetsQuery({}, ['agent_id'], 200)).data?.facets[0]?.values ?? [];
   const command = (group: string, id: string, words: string, run: () => void): Command => ({
@@ -63,7 +65,8 @@ export default function Palette({ onClose, onHelp }: { onClose: () => void; onHe
     command('Runs', 'live', 'Live runs', () => void navigate({ to: '/runs', search: { live: true, status: ['running'] } })),
     ...THEMES.map((theme) => command('Settings', theme, `Theme: ${theme}`, () => setPreferences({ theme }))),
     ...DENSITIES.map((density) => command('Settings', density, `Rows: ${density}`, () => setPreferences({ density }))),
-    command('Settings', 'keys', 'Keys', onHelp),
+    command('Settings', 'keys', 'Keys of the keyboard', onHelp),
+    ...(session.is === 'in' ? [command('Settings', 'sign-out', 'Sign out', () => void signOut())] : []),
     ...views.map(({ name }) => command('Remove', name, `Remove the saved view ${name}`, () => removeView(name))),
   ];
   const found = commands

@@ -1,25 +1,35 @@
 /** What stands around every page: navigation, keys, the palette, and whether the server is there. */
 
 import { Link, Outlet, useNavigate, useRouter, useRouterState, type ErrorComponentProps } from '@tanstack/react-router';
-import { Menu, Settings } from 'lucide-react';
+import { KeyRound, LogOut, Menu, Settings } from 'lucide-react';
 import { lazy, Suspense, useState, type ReactNode } from 'react';
 
 import { useLostAt } from '../api/connection.ts';
+import { signOut, useSession } from '../api/session.ts';
 import icon from '../icon.svg';
 import { buttonClass, IconButton } from '../ui/button.tsx';
 import { cx } from '../ui/class.ts';
 import { Key } from '../ui/field.tsx';
 import { Dialog } from '../ui/popover.tsx';
-import { Empty, Failed } from '../ui/state.tsx';
+import { Empty, Failed, Notice } from '../ui/state.tsx';
 import { dateTime } from '../format/index.ts';
 import { useKeyList, useKeys } from './keys.ts';
 import { PLACES } from './places.ts';
 import { setPreferences, shownTheme } from './preferences.ts';
 import { RangePicker, useZone } from './range.tsx';
+import { SessionEnded, SignInPage } from './sign-in.tsx';
 
 const Palette = lazy(() => import('./palette.tsx'));
 
 export function Shell() {
+  const session = useSession();
+  const path = useRouterState({ select: (state) => state.location.pathname });
+  // A page that was loaded before the session ended stays; another one could show nothing.
+  const isOut = session.is === 'out' || (session.is === 'ended' && session.path !== path);
+  return isOut ? <SignInPage /> : <Frame />;
+}
+
+function Frame() {
   const navigate = useNavigate();
   const [help, setHelp] = useState(false);
   const [palette, setPalette] = useState(false);
@@ -65,11 +75,13 @@ export function Shell() {
           </ul>
           <ul className="mt-auto border-t border-line pt-2">
             <NavItem to="/settings" label="Settings" icon={Settings} />
+            <SignedIn />
           </ul>
         </nav>
       </aside>
       <main id="main" tabIndex={-1} className="flex min-h-0 min-w-0 grow flex-col outline-none">
         <Lost />
+        <SessionEnded />
         <Outlet />
       </main>
       <Help open={help} onClose={() => setHelp(false)} />
@@ -97,6 +109,22 @@ function NavItem({ to, label, icon: Icon }: { to: (typeof PLACES)[number]['to'] 
   );
 }
 
+/** With which key the page asks, where it needs one. */
+function SignedIn() {
+  const session = useSession();
+  if (session.is !== 'in') return null;
+  return (
+    <li className="flex h-8 items-center gap-2.5 pl-2 text-13 text-ink-2">
+      <KeyRound size={16} aria-hidden="true" className="shrink-0" />
+      <span className="min-w-0 grow truncate" title={`Signed in with the key ${session.session.name ?? ''}`}>
+        <span className="sr-only">Signed in with the key </span>
+        {session.session.name}
+      </span>
+      <IconButton label="Sign out" icon={<LogOut size={14} />} onClick={() => void signOut()} />
+    </li>
+  );
+}
+
 /** Says that the server is gone, while it is. */
 function Lost() {
   const since = useLostAt();
@@ -104,10 +132,9 @@ function Lost() {
   return (
     <div role="status">
       {since !== undefined && (
-        <p className="border-b border-partial/40 bg-partial-soft px-5 py-1 text-13">
-          <strong className="font-semibold text-partial">◐ The server does not answer</strong> since {dateTime(since, zone).slice(11)}.
-          What is shown was loaded before. Trying again; nothing has to be done here.
-        </p>
+        <Notice title="The server does not answer">
+          since {dateTime(since, zone).slice(11)}. What is shown was loaded before. Trying again; nothing has to be done here.
+        </Notice>
       )}
     </div>
   );

@@ -1,9 +1,10 @@
 import { useRef, useState, type PointerEvent } from 'react';
 
-import { count, dateTime, shortCount, tickTime, type Zone } from '../format/index.ts';
+import { count, dateTime, shortCount, type Zone } from '../format/index.ts';
 import { cx } from '../ui/class.ts';
 import { useSize } from '../ui/size.ts';
-import { labelled, linear, niceMax } from './scale.ts';
+import { BOTTOM, Ticks, TimeLabels, TOP } from './frame.tsx';
+import { linear, niceMax } from './scale.ts';
 import { ChartTip, HiddenTable, useHatches, type Series } from './series.tsx';
 
 export interface Bar {
@@ -26,8 +27,6 @@ interface StackedBarsProps {
 
 const LEFT = 40;
 const RIGHT = 12;
-const BOTTOM = 18;
-const TOP = 6;
 
 /**
  * Counts over time, one series on the other. A drag brushes a time; by keyboard the arrows move, with Shift they widen,
@@ -47,9 +46,6 @@ export function StackedBars({ label, series, bars, zone, height, onBrush }: Stac
   const inner = Math.max(0, width - LEFT - RIGHT);
   const barWidth = bars.length === 0 ? 0 : inner / bars.length;
   const x = (at: number) => LEFT + at * barWidth;
-  const stepMs = bars[0] === undefined ? 0 : bars[0].end.getTime() - bars[0].start.getTime();
-  const labels = labelled(bars.length, inner, 72);
-  const labelStep = stepMs * ((labels[1] ?? 1) - (labels[0] ?? 0));
 
   const at = (event: PointerEvent) => {
     const left = event.currentTarget.getBoundingClientRect().left;
@@ -132,14 +128,7 @@ export function StackedBars({ label, series, bars, zone, height, onBrush }: Stac
         }}
       >
         {defs}
-        {ticks.map((tick) => (
-          <g key={tick}>
-            <line x1={LEFT} x2={width - RIGHT} y1={y(tick)} y2={y(tick)} stroke="var(--line)" />
-            <text x={LEFT - 6} y={y(tick) + 3.5} textAnchor="end" className="fill-ink-3 font-mono text-11">
-              {shortCount(tick)}
-            </text>
-          </g>
-        ))}
+        <Ticks ticks={ticks} y={y} left={LEFT} right={width - RIGHT} format={shortCount} />
         {hovered !== undefined && (
           <rect x={x(hovered)} y={TOP} width={barWidth} height={height - BOTTOM - TOP} fill="var(--selection)" />
         )}
@@ -174,16 +163,7 @@ export function StackedBars({ label, series, bars, zone, height, onBrush }: Stac
             stroke="var(--accent)"
           />
         )}
-        {labels.map((index) => {
-          const bar = bars[index];
-          // A label that would be cut off says less than none.
-          if (bar === undefined || x(index) + 40 > width) return null;
-          return (
-            <text key={index} x={x(index)} y={height - 4} className="fill-ink-3 font-mono text-11">
-              {tickTime(bar.start, zone, labelStep)}
-            </text>
-          );
-        })}
+        <TimeLabels buckets={bars} left={LEFT} right={RIGHT} width={width} height={height} zone={zone} />
       </svg>
       {shown !== undefined && (
         <ChartTip x={x((hovered ?? 0) + 0.5)} width={width}>

@@ -19,13 +19,13 @@ import { groupColumns, type GroupRow } from '../parts/group-columns.tsx';
 import { Narrow, useSetFilters } from '../parts/narrow.tsx';
 import { Nothing } from '../parts/nothing.tsx';
 import { RunSpark } from '../parts/run-spark.tsx';
-import { LINK, Section } from '../parts/section.tsx';
 import { DURATION_SERIES, durationPoints, RATE_SERIES, ratePoints, statusBars } from '../parts/series-of-runs.ts';
 import { buttonClass } from '../ui/button.tsx';
-import { Figure, Figures } from '../ui/panel.tsx';
+import { LINK } from '../ui/class.ts';
+import { Figure, Figures } from '../ui/figures.tsx';
+import { Section } from '../ui/section.tsx';
 import { Skeleton, SkeletonRows } from '../ui/state.tsx';
 import { Table, type Column } from '../ui/table.tsx';
-import { useWide } from '../ui/wide.ts';
 import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
 import { SideBySide } from './agent/side-by-side.tsx';
 import { sidesOf, togglePick } from './agent/sides.ts';
@@ -78,7 +78,6 @@ interface Row extends GroupRow {
 function Found({ agentId, data, filters, picked }: { agentId: string; data: Versions; filters: FilterSearch; picked: readonly string[] }) {
   const range = useRange();
   const now = useNow();
-  const wide = useWide();
   const navigate = useNavigate({ from: '/agents/$agentId' });
   const setRange = useSetRange();
   const own: FilterSearch = { ...filters, agent: [agentId] };
@@ -129,14 +128,13 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
         </Link>
       ),
     },
-    ...groupColumns<Row>(range.zone, now, wide).map((column) => ({ ...column, sortable: false })),
-    ...(wide
-      ? [{ id: 'waste', title: 'Lost to retries', align: 'end', mono: true, cell: ({ version }: Row) => duration(version.retry_waste_ms) } satisfies Column<Row>]
-      : []),
+    ...groupColumns<Row>(range.zone, now).map((column) => ({ ...column, sortable: false })),
+    { id: 'waste', title: 'Lost to retries', from: 'xl', align: 'end', mono: true, cell: ({ version }) => duration(version.retry_waste_ms) },
     {
       id: 'failures',
       title: 'Failures over time',
       width: '132px',
+      from: 'md',
       cell: (row) => <RunSpark label={`Failed runs of ${row.version.agent_version} over time`} filter={{ ...row.filter, status: ['failure'] }} />,
     },
   ];

@@ -11,18 +11,14 @@ import { useBefore } from '../app/before.ts';
 import { useNow } from '../app/clock.ts';
 import { useKeys } from '../app/keys.ts';
 import { useRange } from '../app/range.tsx';
-import { PageHeader } from '../app/shell.tsx';
 import { count, counted, duration } from '../format/index.ts';
-import { Answer } from '../parts/answer.tsx';
+import { AggregatePage } from '../parts/aggregate.tsx';
 import { groupColumns, groupNumber, type GroupRow } from '../parts/group-columns.tsx';
-import { Narrow, useSetFilters } from '../parts/narrow.tsx';
-import { Nothing } from '../parts/nothing.tsx';
 import { RunSpark } from '../parts/run-spark.tsx';
 import { Button } from '../ui/button.tsx';
 import { Key, TextField } from '../ui/field.tsx';
-import { Empty, SkeletonRows } from '../ui/state.tsx';
+import { Empty } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
-import { useWide } from '../ui/wide.ts';
 import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
 import type { AgentsSearch } from '../url/pages.ts';
 
@@ -40,25 +36,11 @@ export default function AgentsPage() {
   const search = useSearch({ from: '/agents' });
   const filters = readFilter({ ...search });
   const range = useRange();
-  const setFilters = useSetFilters();
   const agents = useQuery(agentsQuery(apiFilter(filters, range)));
   return (
-    <>
-      <PageHeader title="Agents">
-        <Narrow search={filters} onChange={setFilters} without={['agent']} />
-      </PageHeader>
-      <Answer query={agents} loading={<SkeletonRows rows={12} />}>
-        {(data) =>
-          data.total_agents === 0 ? (
-            <div className="border-t border-line">
-              <Nothing what="No agents" search={filters} onClear={() => setFilters({})} />
-            </div>
-          ) : (
-            <Found data={data} filters={filters} search={search} />
-          )
-        }
-      </Answer>
-    </>
+    <AggregatePage title="Agents" what="No agents" filters={filters} without={['agent']} query={agents} hasRuns={(data) => data.total_agents > 0}>
+      {(data) => <Found data={data} filters={filters} search={search} />}
+    </AggregatePage>
   );
 }
 
@@ -76,7 +58,6 @@ function ordered(agents: readonly Agent[], { sort = 'runs', order = 'desc' }: Ag
 function Found({ data, filters, search }: { data: Agents; filters: FilterSearch; search: AgentsSearch }) {
   const range = useRange();
   const now = useNow();
-  const wide = useWide();
   const navigate = useNavigate({ from: '/agents' });
   const beforeFilter = useBefore(filters);
   const before = useQuery({ ...agentsQuery(beforeFilter ?? {}), enabled: beforeFilter !== undefined }).data;
@@ -128,13 +109,14 @@ function Found({ data, filters, search }: { data: Agents; filters: FilterSearch;
         </Link>
       ),
     },
-    { id: 'versions', title: 'Versions', width: '76px', align: 'end', mono: true, sortable: true, cell: ({ agent }) => count(agent.versions) },
-    ...groupColumns<Row>(range.zone, now, wide),
-    ...(wide ? [{ id: 'waste', title: 'Lost to retries', width: '108px', align: 'end', mono: true, cell: ({ agent }) => duration(agent.retry_waste_ms) } satisfies Column<Row>] : []),
+    { id: 'versions', title: 'Versions', width: '76px', from: 'xl', align: 'end', mono: true, sortable: true, cell: ({ agent }) => count(agent.versions) },
+    ...groupColumns<Row>(range.zone, now),
+    { id: 'waste', title: 'Lost to retries', width: '108px', from: '2xl', align: 'end', mono: true, cell: ({ agent }) => duration(agent.retry_waste_ms) },
     {
       id: 'failures',
       title: 'Failures over time',
       width: '132px',
+      from: 'md',
       cell: (row) =>
         row.chart && row.now.by_status.failure > 0 ? (
           <RunSpark label={`Failed runs of ${row.agent.agent_id} over time`} filter={{ ...row.filter, status: ['failure'] }} />

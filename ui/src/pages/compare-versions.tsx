@@ -16,7 +16,7 @@ import { Button, buttonClass } from '../ui/button.tsx';
 import { ToggleChip } from '../ui/chip.tsx';
 import { CopyButton } from '../ui/copy.tsx';
 import { Segmented, SelectField } from '../ui/field.tsx';
-import { Figure, Figures } from '../ui/panel.tsx';
+import { Figure, Figures } from '../ui/figures.tsx';
 import { Empty, SkeletonRows } from '../ui/state.tsx';
 import type { Against, CompareBy } from '../url/compare.ts';
 import type { RunsSearch } from '../url/filter.ts';

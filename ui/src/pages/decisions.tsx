@@ -8,19 +8,16 @@ import type { Decisions, DecisionTypeCounts } from '../api/types.ts';
 import { useBefore } from '../app/before.ts';
 import { useKeys } from '../app/keys.ts';
 import { useRange } from '../app/range.tsx';
-import { PageHeader } from '../app/shell.tsx';
 import { ShareBar } from '../charts/share-bar.tsx';
 import { Tenths } from '../charts/tenths.tsx';
 import { count, counted, pointsChange, relativeChange, shareText } from '../format/index.ts';
-import { Answer } from '../parts/answer.tsx';
+import { AggregatePage } from '../parts/aggregate.tsx';
 import { ChangeText } from '../parts/change.tsx';
-import { Narrow, useSetFilters } from '../parts/narrow.tsx';
-import { Nothing } from '../parts/nothing.tsx';
 import { Places } from '../parts/places.tsx';
-import { LINK, Section } from '../parts/section.tsx';
-import { cx } from '../ui/class.ts';
-import { Figure, Figures } from '../ui/panel.tsx';
-import { Empty, SkeletonRows } from '../ui/state.tsx';
+import { cx, LINK } from '../ui/class.ts';
+import { Figure, Figures } from '../ui/figures.tsx';
+import { Section } from '../ui/section.tsx';
+import { Empty } from '../ui/state.tsx';
 import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
 import { DECISION_TYPES } from '../url/pages.ts';
 
@@ -31,31 +28,23 @@ export default function DecisionsPage() {
   const search = useSearch({ from: '/decisions' });
   const filters = readFilter({ ...search });
   const range = useRange();
-  const setFilters = useSetFilters();
   const decisions = useQuery(decisionsQuery(apiFilter(filters, range)));
   return (
-    <>
-      <PageHeader title="Decisions">
-        <Narrow search={filters} onChange={setFilters} />
-      </PageHeader>
-      <Answer query={decisions} loading={<SkeletonRows rows={18} />}>
-        {(data) =>
-          data.total_runs === 0 ? (
-            <div className="border-t border-line">
-              <Nothing search={filters} onClear={() => setFilters({})} />
-            </div>
-          ) : data.types.length === 0 ? (
-            <div className="border-t border-line">
-              <Empty title="No decision was recorded">
-                {counted(data.total_runs, 'run')} in this time, none of them with a decision. Agents record one with what was selected, from what, and the reason.
-              </Empty>
-            </div>
-          ) : (
-            <Found data={data} filters={filters} />
-          )
-        }
-      </Answer>
-    </>
+    <AggregatePage
+      title="Decisions"
+      filters={filters}
+      query={decisions}
+      hasRuns={(data) => data.total_runs > 0}
+      empty={(data) =>
+        data.types.length === 0 ? (
+          <Empty title="No decision was recorded">
+            {counted(data.total_runs, 'run')} in this time, none of them with a decision. Agents record one with what was selected, from what, and the reason.
+          </Empty>
+        ) : undefined
+      }
+    >
+      {(data) => <Found data={data} filters={filters} />}
+    </AggregatePage>
   );
 }
 
@@ -137,7 +126,7 @@ function Found({ data, filters }: { data: Decisions; filters: FilterSearch }) {
   );
 }
 
-const GRID = 'grid h-(--row) grid-cols-[minmax(0,1fr)_64px_64px_72px] items-center gap-3 px-5 md:grid-cols-[minmax(120px,1.2fr)_minmax(60px,1fr)_64px_64px_72px]';
+const GRID = 'grid h-(--row) grid-cols-[minmax(0,1fr)_64px_64px] items-center gap-3 px-5 md:grid-cols-[minmax(180px,1.6fr)_minmax(60px,1fr)_64px_64px_72px]';
 
 function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: DecisionTypeCounts | undefined; filters: FilterSearch }) {
   const own: FilterSearch = { ...filters, decision: [type.decision_type] };
@@ -172,7 +161,7 @@ function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: D
             <span role="columnheader" className="text-right">
               Share
             </span>
-            <span role="columnheader" className="text-right">
+            <span role="columnheader" className="text-right max-md:hidden">
               Change
             </span>
           </div>
@@ -193,7 +182,7 @@ function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: D
                   <span role="cell" className="text-right font-mono text-12">
                     {shareText(selected.count, type.count)}
                   </span>
-                  <span role="cell" className="text-right">
+                  <span role="cell" className="text-right max-md:hidden">
                     <ChangeText change={pointsChange(share(selected.count, type.count), share(had?.count ?? 0, before?.count))} />
                   </span>
                 </div>
@@ -221,7 +210,7 @@ function TypeOf({ type, before, filters }: { type: DecisionTypeCounts; before: D
                     <span role="cell" className="text-right font-mono text-12 text-ink-3">
                       {shareText(times, selected.count)}
                     </span>
-                    <span role="cell" />
+                    <span role="cell" className="max-md:hidden" />
                   </div>
                 ))}
               </div>

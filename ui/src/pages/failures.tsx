@@ -9,19 +9,16 @@ import { useBefore } from '../app/before.ts';
 import { useNow } from '../app/clock.ts';
 import { useKeys } from '../app/keys.ts';
 import { useRange } from '../app/range.tsx';
-import { PageHeader } from '../app/shell.tsx';
 import { ago, clock, count, counted, percent, relativeChange, shareText } from '../format/index.ts';
-import { Answer } from '../parts/answer.tsx';
+import { AggregatePage } from '../parts/aggregate.tsx';
 import { ChangeText } from '../parts/change.tsx';
 import { clusterTitle, stepSearch } from '../parts/cluster-words.ts';
 import { FailingStep, FailureName, PathText } from '../parts/cluster.tsx';
-import { Narrow, useSetFilters } from '../parts/narrow.tsx';
-import { Nothing } from '../parts/nothing.tsx';
-import { LINK } from '../parts/section.tsx';
 import { RunSpark } from '../parts/run-spark.tsx';
+import { LINK } from '../ui/class.ts';
 import { Key } from '../ui/field.tsx';
-import { Figure, Figures } from '../ui/panel.tsx';
-import { Empty, SkeletonRows } from '../ui/state.tsx';
+import { Figure, Figures } from '../ui/figures.tsx';
+import { Empty } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
 import { apiFilter, readFilter } from '../url/filter.ts';
 import { ClusterPanel } from './failures/cluster-panel.tsx';
@@ -34,36 +31,28 @@ export default function FailuresPage() {
   const search = useSearch({ from: '/failures' });
   const filters = readFilter({ ...search });
   const range = useRange();
-  const setFilters = useSetFilters();
   const failures = useQuery(failuresQuery({ ...apiFilter(filters, range), limit: SHOWN }));
   return (
-    <>
-      <PageHeader title="Failures">
-        <Narrow search={filters} onChange={setFilters} />
-      </PageHeader>
-      <Answer query={failures} loading={<SkeletonRows rows={18} />}>
-        {(data) =>
-          data.total_runs === 0 ? (
-            <div className="border-t border-line">
-              <Nothing search={filters} onClear={() => setFilters({})} />
-            </div>
-          ) : data.clusters.length === 0 ? (
-            <div className="border-t border-line">
-              <Empty
-                title="✓ No run failed"
-                action={
-                  <Link to="/runs" search={filters} className={LINK}>
-                    {counted(data.total_runs, 'run')} in this time →
-                  </Link>
-                }
-              />
-            </div>
-          ) : (
-            <Found data={data} />
-          )
-        }
-      </Answer>
-    </>
+    <AggregatePage
+      title="Failures"
+      filters={filters}
+      query={failures}
+      hasRuns={(data) => data.total_runs > 0}
+      empty={(data) =>
+        data.clusters.length === 0 ? (
+          <Empty
+            title="✓ No run failed"
+            action={
+              <Link to="/runs" search={filters} className={LINK}>
+                {counted(data.total_runs, 'run')} in this time →
+              </Link>
+            }
+          />
+        ) : undefined
+      }
+    >
+      {(data) => <Found data={data} />}
+    </AggregatePage>
   );
 }
 
@@ -108,7 +97,7 @@ function Found({ data }: { data: Failures }) {
     {
       id: 'failure',
       title: 'Failure',
-      width: 'minmax(216px, 1.1fr)',
+      width: 'minmax(190px, 1.2fr)',
       cell: (cluster) => (
         <button type="button" className="max-w-full truncate hover:underline" aria-label={`Show ${clusterTitle(cluster)}`} onClick={() => show(cluster, false)}>
           <FailureName cause={cluster.cause} />
@@ -118,14 +107,16 @@ function Found({ data }: { data: Failures }) {
     {
       id: 'step',
       title: 'At step',
+      from: 'md',
       width: 'minmax(140px, 1fr)',
       cell: ({ cause }) => <FailingStep cause={cause} />,
     },
-    { id: 'path', title: 'After', width: 'minmax(180px, 1.4fr)', cell: ({ cause }) => <PathText path={cause?.path ?? []} /> },
-    { id: 'agent', title: 'Agent', width: 'minmax(120px, 1fr)', cell: ({ cause }) => cause?.agent_id ?? '—' },
+    { id: 'path', title: 'After', width: 'minmax(180px, 1.4fr)', from: 'md', cell: ({ cause }) => <PathText path={cause?.path ?? []} /> },
+    { id: 'agent', title: 'Agent', width: 'minmax(120px, 1fr)', from: 'lg', cell: ({ cause }) => cause?.agent_id ?? '—' },
     {
       id: 'versions',
       title: 'Versions',
+      from: 'xl',
       width: '92px',
       mono: true,
       cell: ({ versions }) => `${versions[0]?.agent_version ?? '—'}${versions.length > 1 ? ` +${versions.length - 1}` : ''}`,
@@ -146,19 +137,21 @@ function Found({ data }: { data: Failures }) {
       id: 'change',
       title: 'Change',
       width: '76px',
+      from: 'md',
       align: 'end',
       cell: (cluster) => (
         <ChangeText worse="up" change={relativeChange(cluster.runs, runsBefore(cluster))} missing={before.data === undefined ? '—' : 'new'} />
       ),
     },
-    { id: 'share', title: 'Share', width: '68px', align: 'end', mono: true, cell: ({ share }) => percent(share) },
+    { id: 'share', title: 'Share', width: '68px', from: '2xl', align: 'end', mono: true, cell: ({ share }) => percent(share) },
     {
       id: 'time',
       title: 'Over time',
       width: '132px',
+      from: 'md',
       cell: (cluster) => <RunSpark label={`Runs of ${clusterTitle(cluster)} over time`} filter={{ ...filters, cluster: [cluster.cluster] }} />,
     },
-    { id: 'since', title: 'First', width: '116px', align: 'end', mono: true, cell: ({ first_seen }) => clock(first_seen, zone, now) },
+    { id: 'since', title: 'First', width: '116px', from: '2xl', align: 'end', mono: true, cell: ({ first_seen }) => clock(first_seen, zone, now) },
     { id: 'last', title: 'Last', width: '92px', align: 'end', mono: true, cell: ({ last_seen }) => ago(last_seen, now) },
   ];
   // Beside the panel there is room for what tells clusters apart.

@@ -17,8 +17,9 @@ import { stepSearch } from '../parts/cluster-words.ts';
 import { FirstRun } from '../parts/first-run.tsx';
 import { Narrow, useSetFilters } from '../parts/narrow.tsx';
 import { Nothing } from '../parts/nothing.tsx';
-import { LINK, Section } from '../parts/section.tsx';
 import { DURATION_SERIES, durationPoints, RATE_SERIES, ratePoints, statusBars } from '../parts/series-of-runs.ts';
+import { LINK } from '../ui/class.ts';
+import { Section } from '../ui/section.tsx';
 import { Skeleton, SkeletonRows } from '../ui/state.tsx';
 import { apiFilter, type FilterSearch } from '../url/filter.ts';
 import { TopAgents } from './overview/agents.tsx';
@@ -92,11 +93,11 @@ function Found({
   return (
     <>
       <Numbers search={search} series={series} />
-      {most !== undefined && <FailingMost cluster={most} />}
+      <FailingMost failures={failures.data} isAsked={failures.error === null} />
       <div className="grid lg:grid-cols-[2fr_1fr_1fr] lg:divide-x lg:divide-line">
         <Section
           title="Runs by status"
-          className={most === undefined ? '' : 'lg:border-t-0'}
+          className="border-t-0"
           aside={
             <>
               <Legend series={STATUS_SERIES} />
@@ -121,7 +122,7 @@ function Found({
         </Section>
         <Section
           title="Failure rate"
-          className={most === undefined ? '' : 'lg:border-t-0'}
+          className="lg:border-t-0"
           aside={
             <Link to="/runs" search={{ ...search, status: ['failure'] }} className={LINK}>
               Failed runs →
@@ -130,11 +131,11 @@ function Found({
         >
           <Lines label="Failure rate over time" series={RATE_SERIES} points={ratePoints(series)} zone={range.zone} height={CHART_HEIGHT} format={percent} />
         </Section>
-        <Section title="Duration" className={most === undefined ? '' : 'lg:border-t-0'} aside={<Legend series={DURATION_SERIES} />}>
+        <Section title="Duration" className="lg:border-t-0" aside={<Legend series={DURATION_SERIES} />}>
           <Lines label="Duration of runs over time" series={DURATION_SERIES} points={durationPoints(series)} zone={range.zone} height={CHART_HEIGHT} format={duration} />
         </Section>
       </div>
-      <div className="grid xl:grid-cols-[minmax(0,1fr)_minmax(0,470px)] xl:divide-x xl:divide-line">
+      <div className="grid xl:grid-cols-[minmax(0,1fr)_minmax(0,370px)] 2xl:grid-cols-[minmax(0,1fr)_minmax(0,470px)] xl:divide-x xl:divide-line">
         <Answer query={failures} loading={<SkeletonRows rows={8} />}>
           {(data) => <TopClusters failures={data} search={search} />}
         </Answer>

@@ -20,7 +20,7 @@ import { Button, buttonClass } from '../ui/button.tsx';
 import { ToggleChip } from '../ui/chip.tsx';
 import { CopyButton, CopyIcon } from '../ui/copy.tsx';
 import { Key, Segmented, SelectField, TextField } from '../ui/field.tsx';
-import { Figure, Figures } from '../ui/panel.tsx';
+import { Figure, Figures } from '../ui/figures.tsx';
 import { Popover } from '../ui/popover.tsx';
 import { Empty, Skeleton, SkeletonRows } from '../ui/state.tsx';
 import { Minimap, type MinimapHandle } from './run/minimap.tsx';
@@ -31,13 +31,14 @@ import { Waterfall, type WaterfallHandle } from './run/waterfall.tsx';
 export default function RunPage() {
   const { runId } = useParams({ from: '/runs/$runId' });
   const run = useQuery(runQuery(runId));
-  const latency = useQuery({ ...runLatencyQuery(runId), enabled: run.data !== undefined });
+  // Both are asked at once, and shown at once: what came later would move what is read.
+  const latency = useQuery(runLatencyQuery(runId));
   if (run.data === undefined && run.error instanceof ApiError && (run.error.status === 404 || run.error.status === 422)) {
     return <NoRun runId={runId} error={run.error} />;
   }
   return (
     <Answer key={runId} query={run} loading={<Loading runId={runId} />}>
-      {(data) => <Shown run={data} latency={latency.data} />}
+      {(data) => (latency.isPending ? <Loading runId={runId} /> : <Shown run={data} latency={latency.data} />)}
     </Answer>
   );
 }
@@ -208,7 +209,7 @@ function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) 
               label="Filter steps by name"
               hideLabel
               placeholder="Filter steps"
-              className="w-40 xl:w-60 max-md:w-full"
+              className="w-40 2xl:w-60 max-md:w-full"
               icon={<Search size={14} aria-hidden="true" />}
               trailing={<Key>/</Key>}
               value={q ?? ''}
@@ -234,10 +235,10 @@ function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) 
               ]}
               onChange={(next) => change({ only: next === 'all' ? undefined : next }, true)}
             />
-            <span role="status" className="ml-auto text-12 text-ink-3 max-xl:sr-only">
+            <span role="status" className="ml-auto text-12 text-ink-3 max-2xl:sr-only">
               {rows.length === timeline.rows.length ? counted(rows.length, 'step') : `${count(rows.length)} of ${counted(timeline.rows.length, 'step')}`}
             </span>
-            <span className="ml-auto xl:hidden" />
+            <span className="ml-auto 2xl:hidden" />
             <SelectField
               label="View"
               hideLabel

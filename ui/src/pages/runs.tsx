@@ -145,8 +145,8 @@ export default function RunsPage() {
         </Link>
       ),
     },
-    { id: 'version', title: 'Version', width: '84px', mono: true, cell: (run) => run.agent_version },
-    { id: 'env', title: 'Environment', width: '96px', cell: (run) => <span className="text-ink-2">{run.environment}</span> },
+    { id: 'version', title: 'Version', width: '84px', from: 'md', mono: true, cell: (run) => run.agent_version },
+    { id: 'env', title: 'Environment', width: '96px', from: 'md', cell: (run) => <span className="text-ink-2">{run.environment}</span> },
     {
       id: 'started_at',
       title: 'Started',
@@ -159,13 +159,14 @@ export default function RunsPage() {
         </time>
       ),
     },
-    { id: 'duration_ms', title: 'Duration', width: '96px', align: 'end', mono: true, sortable: true, cell: (run) => duration(run.duration_ms) },
-    { id: 'step_count', title: 'Steps', width: '68px', align: 'end', mono: true, sortable: true, cell: (run) => count(run.step_count) },
-    { id: 'retry_count', title: 'Retries', width: '76px', align: 'end', mono: true, sortable: true, cell: (run) => (run.retry_count === 0 ? <span className="text-ink-3">0</span> : count(run.retry_count)) },
+    { id: 'duration_ms', title: 'Duration', width: '96px', from: 'md', align: 'end', mono: true, sortable: true, cell: (run) => duration(run.duration_ms) },
+    { id: 'step_count', title: 'Steps', width: '68px', from: 'md', align: 'end', mono: true, sortable: true, cell: (run) => count(run.step_count) },
+    { id: 'retry_count', title: 'Retries', width: '76px', from: 'md', align: 'end', mono: true, sortable: true, cell: (run) => (run.retry_count === 0 ? <span className="text-ink-3">0</span> : count(run.retry_count)) },
     {
       id: 'failure',
       title: 'Failure',
       width: 'minmax(120px, 1.4fr)',
+      from: 'md',
       mono: true,
       cell: (run) => {
         const [first, ...more] = run.failures;
@@ -178,12 +179,13 @@ export default function RunsPage() {
         );
       },
     },
-    { id: 'decisions', title: 'Decisions', heading: '◆', width: '44px', align: 'end', mono: true, cell: (run) => <span title="decisions">{count(run.decision_count)}</span> },
+    { id: 'decisions', title: 'Decisions', heading: '◆', width: '44px', from: 'md', align: 'end', mono: true, cell: (run) => <span title="decisions">{count(run.decision_count)}</span> },
     {
       id: 'attention',
       title: 'Signals that ask for attention',
       heading: '▼',
       width: '44px',
+      from: 'md',
       align: 'end',
       mono: true,
       cell: (run) => (

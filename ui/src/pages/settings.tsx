@@ -17,7 +17,7 @@ import { Answer } from '../parts/answer.tsx';
 import { Button, buttonClass, IconButton } from '../ui/button.tsx';
 import { CopyIcon } from '../ui/copy.tsx';
 import { Segmented, SelectField, TextField } from '../ui/field.tsx';
-import { Panel } from '../ui/panel.tsx';
+import { Section } from '../ui/section.tsx';
 import { Empty, SkeletonRows } from '../ui/state.tsx';
 
 /** How often the server is asked how it is while this page is open. */
@@ -55,7 +55,7 @@ function Appearance() {
     ];
   }, [zone]);
   return (
-    <Panel title="Appearance" aside="kept in this browser">
+    <Section framed title="Appearance" aside="kept in this browser">
       <Setting name="Theme" help="“System” follows the machine. T turns it over on any page.">
         <Segmented label="Theme" value={theme} options={THEMES.map((value) => ({ value, label: name(value) }))} onChange={(next) => setPreferences({ theme: next })} />
       </Setting>
@@ -65,7 +65,7 @@ function Appearance() {
       <Setting name="Time zone" help={`Now ${dateTime(now, shownIn).slice(0, 16)} ${zoneLabel(now, shownIn)}. A link that names a zone is shown in that one.`}>
         <SelectField label="Time zone" hideLabel value={zone} options={zones} onChange={(next) => setPreferences({ zone: next })} />
       </Setting>
-    </Panel>
+    </Section>
   );
 }
 
@@ -84,7 +84,7 @@ function Setting({ name, help, children }: { name: string; help: string; childre
 function Server() {
   const query = useQuery({ ...healthQuery, refetchInterval: ASK_EVERY_MS });
   return (
-    <Panel title="Server" aside={`asked every ${ASK_EVERY_MS / 1000} s`}>
+    <Section framed title="Server" aside={`asked every ${ASK_EVERY_MS / 1000} s`}>
       <Answer query={query} loading={<SkeletonRows rows={5} />}>
         {(health) => (
           <>
@@ -98,7 +98,7 @@ function Server() {
           </>
         )}
       </Answer>
-    </Panel>
+    </Section>
   );
 }
 
@@ -145,7 +145,7 @@ function SavedViews() {
   const [removed, setRemoved] = useState<SavedView>();
   const [renamed, setRenamed] = useState<string>();
   return (
-    <Panel title="Saved views" aside="links kept in this browser">
+    <Section framed title="Saved views" aside="links kept in this browser">
       <div role="status">
         {removed !== undefined && (
           <p className="mb-2 flex items-center gap-2 rounded-md bg-panel px-3 py-1 text-13">
@@ -190,7 +190,7 @@ function SavedViews() {
           ))}
         </ul>
       )}
-    </Panel>
+    </Section>
   );
 }
 

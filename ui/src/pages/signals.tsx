@@ -8,16 +8,13 @@ import type { Signals } from '../api/types.ts';
 import { useBefore } from '../app/before.ts';
 import { useKeys } from '../app/keys.ts';
 import { useRange, type PageRange } from '../app/range.tsx';
-import { PageHeader } from '../app/shell.tsx';
 import { Lines, Sparkline } from '../charts/lines.tsx';
 import { count, counted, pointsChange, shareText } from '../format/index.ts';
-import { Answer } from '../parts/answer.tsx';
+import { AggregatePage } from '../parts/aggregate.tsx';
 import { ChangeText } from '../parts/change.tsx';
-import { Narrow, useSetFilters } from '../parts/narrow.tsx';
-import { Nothing } from '../parts/nothing.tsx';
 import { ToneWord } from '../parts/tone.tsx';
 import { Key, Segmented } from '../ui/field.tsx';
-import { Empty, SkeletonRows } from '../ui/state.tsx';
+import { Empty } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
 import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
 import { attentionOverTime, attentionRate, rateOverTime, signalRows, type SignalRow } from './signals/rows.ts';
@@ -30,29 +27,21 @@ export default function SignalsPage() {
   const search = useSearch({ from: '/signals' });
   const filters = readFilter({ ...search });
   const range = useRange();
-  const setFilters = useSetFilters();
   const signals = useQuery(signalsQuery({ ...apiFilter(filters, range), buckets: BUCKETS, time_zone: range.time_zone }));
   return (
-    <>
-      <PageHeader title="Signals">
-        <Narrow search={filters} onChange={setFilters} />
-      </PageHeader>
-      <Answer query={signals} loading={<SkeletonRows rows={18} />}>
-        {(data) =>
-          data.total_runs === 0 ? (
-            <div className="border-t border-line">
-              <Nothing search={filters} onClear={() => setFilters({})} />
-            </div>
-          ) : data.types.length === 0 ? (
-            <div className="border-t border-line">
-              <Empty title="No signal was recorded">{counted(data.total_runs, 'run')} in this time, none of them with a quality signal.</Empty>
-            </div>
-          ) : (
-            <Found data={data} filters={filters} range={range} />
-          )
-        }
-      </Answer>
-    </>
+    <AggregatePage
+      title="Signals"
+      filters={filters}
+      query={signals}
+      hasRuns={(data) => data.total_runs > 0}
+      empty={(data) =>
+        data.types.length === 0 ? (
+          <Empty title="No signal was recorded">{counted(data.total_runs, 'run')} in this time, none of them with a quality signal.</Empty>
+        ) : undefined
+      }
+    >
+      {(data) => <Found data={data} filters={filters} range={range} />}
+    </AggregatePage>
   );
 }
 
@@ -92,7 +81,7 @@ function Found({ data, filters, range }: { data: Signals; filters: FilterSearch;
     {
       id: 'signal',
       title: 'Signal',
-      width: 'minmax(230px, 1.6fr)',
+      width: 'minmax(190px, 1.6fr)',
       cell: (row) => (
         <button type="button" className="max-w-full truncate hover:underline" onClick={() => show(row, false)} aria-label={`Show ${row.type} ${row.code} ${row.value ? 'true' : 'false'}`}>
           {row.type} <span className="text-ink-2">/ {row.code}</span>
@@ -100,11 +89,12 @@ function Found({ data, filters, range }: { data: Signals; filters: FilterSearch;
       ),
     },
     { id: 'value', title: 'Value', width: '56px', mono: true, cell: ({ value }) => (value ? 'true' : 'false') },
-    { id: 'tone', title: 'Tone', width: '88px', cell: ({ attention }) => <ToneWord attention={attention} /> },
+    { id: 'tone', title: 'Tone', width: '88px', from: 'md', cell: ({ attention }) => <ToneWord attention={attention} /> },
     {
       id: 'runs',
       title: 'Runs',
       width: '72px',
+      from: 'md',
       align: 'end',
       mono: true,
       cell: (row) => (
@@ -118,14 +108,16 @@ function Found({ data, filters, range }: { data: Signals; filters: FilterSearch;
       id: 'change',
       title: 'Change',
       width: '84px',
+      from: 'md',
       align: 'end',
       cell: (row) => <ChangeText worse={row.attention ? 'up' : 'neither'} change={pointsChange((100 * row.runs) / data.total_runs, shareBefore(row))} />,
     },
-    { id: 'count', title: 'Signals', width: '72px', align: 'end', mono: true, cell: (row) => count(row.count) },
+    { id: 'count', title: 'Signals', width: '72px', from: 'md', align: 'end', mono: true, cell: (row) => count(row.count) },
     {
       id: 'time',
       title: 'Share over time',
       width: '200px',
+      from: 'md',
       cell: (row) => (
         <Sparkline
           label={`Share of the runs with ${row.type}/${row.code} over time`}

@@ -4,6 +4,7 @@ import type { UseQueryResult } from '@tanstack/react-query';
 import { useState, type ReactNode } from 'react';
 
 import { ApiError } from '../api/client.ts';
+import { isRefused } from '../api/session.ts';
 import { Failed } from '../ui/state.tsx';
 
 /** What a failure is called on the page. */
@@ -42,7 +43,8 @@ export function Answer<T>({
   if (data !== undefined) {
     return (
       <>
-        {error !== null && <Failed compact {...failureText(error)} title="Not up to date" onRetry={retry} />}
+        {/* That the session ended is said once, over the page. */}
+        {error !== null && !isRefused(error) && <Failed compact {...failureText(error)} title="Not up to date" onRetry={retry} />}
         {children(data)}
       </>
     );

@@ -20,8 +20,8 @@ export function ChangeText({
   const { direction, text, notable } = change;
   const tone = !notable || worse === 'neither' ? 'text-ink-2' : direction === worse ? 'text-failure' : 'text-success';
   return (
-    <span className={cx('inline-flex items-baseline gap-1 font-mono text-11 font-normal whitespace-nowrap', tone)} title="against the range before">
-      <span aria-hidden="true" className="text-11">
+    <span className={cx('inline-flex items-baseline gap-1 font-mono text-11 font-normal whitespace-nowrap max-md:text-12', tone)} title="against the range before">
+      <span aria-hidden="true">
         {SYMBOL[direction]}
       </span>
       {text}

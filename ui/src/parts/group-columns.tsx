@@ -47,6 +47,9 @@ export function StatusBar({ counts, width = 96 }: { counts: StatusCounts; width?
   );
 }
 
+/** How wide a change is beside its number, with the space about it. */
+const CHANGE_INSET = 82;
+
 /** Number and change side by side, each in its own column of the cell, so that both stand under each other. */
 function Two({ children, change }: { children: React.ReactNode; change: React.ReactNode }) {
   return (
@@ -57,17 +60,17 @@ function Two({ children, change }: { children: React.ReactNode; change: React.Re
   );
 }
 
-/** Columns that a small screen does without; their numbers stand on the page of the agent, or in the list of runs. */
-const SPARED = new Set(['status', 'first_seen']);
-
-export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date, wide: boolean): Column<Row>[] {
-  const columns: Column<Row>[] = [
+/** What is left out where there is no room stands on the page of the agent, or in the list of runs. */
+export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date): Column<Row>[] {
+  return [
     {
       id: 'runs',
       title: 'Runs',
+      from: 'md',
       align: 'end',
+      inset: CHANGE_INSET,
       mono: true,
-      width: '132px',
+      width: '140px',
       sortable: true,
       cell: (row) => (
         <Two change={<ChangeText change={relativeChange(row.now.runs, row.before?.runs)} missing={missing(row)} />}>
@@ -77,12 +80,13 @@ export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date, wide: 
         </Two>
       ),
     },
-    { id: 'status', title: 'By status', width: '120px', cell: (row) => <StatusBar counts={row.now.by_status} /> },
+    { id: 'status', title: 'By status', width: '112px', from: 'xl', cell: (row) => <StatusBar counts={row.now.by_status} /> },
     {
       id: 'failure_rate',
       title: 'Failure rate',
       width: '156px',
       align: 'end',
+      inset: CHANGE_INSET,
       mono: true,
       sortable: true,
       cell: (row) => (
@@ -93,12 +97,14 @@ export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date, wide: 
         </Two>
       ),
     },
-    { id: 'p50', title: 'p50', width: '84px', align: 'end', mono: true, sortable: true, cell: (row) => duration(row.now.duration_ms.p50) },
+    { id: 'p50', title: 'p50', width: '84px', from: 'md', align: 'end', mono: true, sortable: true, cell: (row) => duration(row.now.duration_ms.p50) },
     {
       id: 'p95',
       title: 'p95',
-      width: '160px',
+      width: '152px',
+      from: 'md',
       align: 'end',
+      inset: CHANGE_INSET,
       mono: true,
       sortable: true,
       cell: (row) => (
@@ -109,6 +115,7 @@ export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date, wide: 
       id: 'retries',
       title: 'Retried',
       width: '84px',
+      from: 'md',
       align: 'end',
       mono: true,
       sortable: true,
@@ -118,18 +125,18 @@ export function groupColumns<Row extends GroupRow>(zone: Zone, now: Date, wide: 
         </Link>
       ),
     },
-    { id: 'last_seen', title: 'Last run', width: '100px', align: 'end', mono: true, sortable: true, cell: (row) => (row.now.last_seen === null ? '—' : ago(row.now.last_seen, now)) },
+    { id: 'last_seen', title: 'Last run', width: '100px', from: 'lg', align: 'end', mono: true, sortable: true, cell: (row) => (row.now.last_seen === null ? '—' : ago(row.now.last_seen, now)) },
     {
       id: 'first_seen',
       title: 'First run',
       width: '136px',
+      from: '2xl',
       align: 'end',
       mono: true,
       sortable: true,
       cell: (row) => (row.now.first_seen === null ? '—' : clock(row.now.first_seen, zone, now)),
     },
   ];
-  return wide ? columns : columns.filter(({ id }) => !SPARED.has(id));
 }
 
 /** The number by which a table of groups is ordered. */

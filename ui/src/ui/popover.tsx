@@ -122,7 +122,11 @@ export function Dialog({
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    if (open && dialog.current?.open === false) dialog.current.showModal();
+    if (open && dialog.current?.open === false) {
+      dialog.current.showModal();
+      // Where there is something to type, that is what the dialog is for, and not what closes it.
+      dialog.current.querySelector('input')?.focus();
+    }
     if (!open && dialog.current?.open === true) dialog.current.close();
   }, [open]);
   return (

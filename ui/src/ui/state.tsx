@@ -37,6 +37,18 @@ export function Empty({ title, children, action }: { title: string; children?: R
   );
 }
 
+/** A line over the page about what concerns all of it, and is no failure of the page. */
+export function Notice({ title, children, action }: { title: string; children: ReactNode; action?: ReactNode }) {
+  return (
+    <div className="flex flex-wrap items-center gap-x-2 gap-y-1 border-b border-partial/40 bg-partial-soft px-5 py-1 text-13">
+      <p className="min-w-0 grow">
+        <strong className="font-semibold text-partial">◐ {title}</strong> {children}
+      </p>
+      {action}
+    </div>
+  );
+}
+
 /** Says what failed in the server's words. With `compact` it is a line over data that is still shown. */
 export function Failed({
   title = 'This could not be loaded',

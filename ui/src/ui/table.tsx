@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState, type CSSProperties, type ReactNode } from 'react';
 
+import { useBreakpoint, type Breakpoint } from './breakpoint.ts';
 import { cx } from './class.ts';
 import { useSize } from './size.ts';
 
@@ -13,7 +14,11 @@ export interface Column<Row> {
   /** A CSS grid width: `120px`, `minmax(120px, 1fr)`. */
   width?: string;
   align?: 'end';
+  /** How far from the edge its heading stands, in px, where the cells have something behind their number. */
+  inset?: number;
   mono?: boolean;
+  /** The narrowest window in which it is there; without, it always is. */
+  from?: Breakpoint;
   /** Whether the table can be ordered by it. */
   sortable?: boolean;
   cell: (row: Row) => ReactNode;
@@ -23,6 +28,14 @@ export interface Sorting {
   by: string;
   order: 'asc' | 'desc';
 }
+
+/** The columns for which there is room. */
+function useShown<Row>(columns: readonly Column<Row>[]): readonly Column<Row>[] {
+  const isAtLeast = useBreakpoint();
+  return columns.filter(({ from }) => from === undefined || isAtLeast(from));
+}
+
+const insetStyle = ({ inset }: { inset?: number }): CSSProperties => (inset === undefined ? {} : { paddingRight: inset });
 
 function Title<Row>({
   column,
@@ -46,7 +59,7 @@ function Title<Row>({
   return (
     <button
       type="button"
-      className="inline-flex h-full items-center gap-1 hover:text-ink"
+      className={cx('inline-flex h-full items-center gap-1 whitespace-nowrap hover:text-ink', column.align === 'end' && 'flex-row-reverse')}
       onClick={() => onSort({ by: column.id, order: on === 'desc' ? 'asc' : 'desc' })}
     >
       {column.title}
@@ -63,7 +76,7 @@ const sortState = (sorting: Sorting | undefined, id: string) =>
 /** A table with all of its rows. */
 export function Table<Row>({
   label,
-  columns,
+  columns: allColumns,
   rows,
   rowKey,
   sorting,
@@ -76,6 +89,7 @@ export function Table<Row>({
   sorting?: Sorting;
   onSort?: (sorting: Sorting) => void;
 }) {
+  const columns = useShown(allColumns);
   return (
     <div className="scroll-quietly relative overflow-x-auto" role="region" aria-label={label} tabIndex={0}>
       <table className="w-full border-collapse text-13">
@@ -86,7 +100,7 @@ export function Table<Row>({
                 key={column.id}
                 scope="col"
                 aria-sort={sortState(sorting, column.id)}
-                style={column.width === undefined ? undefined : { width: column.width }}
+                style={{ ...(column.width === undefined ? {} : { width: column.width }), ...insetStyle(column) }}
                 className={cx('h-7 px-3 font-medium whitespace-nowrap', column.align === 'end' ? 'text-right' : 'text-left')}
               >
                 <Title column={column} sorting={sorting} onSort={onSort} />
@@ -151,7 +165,8 @@ export function rowsInView(top: number, height: number, rowHeight: number, count
 
 /** A table of any length, of which only what is seen is in the page. */
 export function VirtualTable<Row>(props: VirtualTableProps<Row>) {
-  const { label, columns, rows, rowKey, rowCount, rowHeight, sorting, onSort, active, onActivate, onOpen } = props;
+  const { label, rows, rowKey, rowCount, rowHeight, sorting, onSort, active, onActivate, onOpen } = props;
+  const columns = useShown(props.columns);
   const { isSelected, onEnd, footer, rowLabel } = props;
   const view = useRef<HTMLDivElement>(null);
   const { height } = useSize(view);
@@ -197,6 +212,7 @@ export function VirtualTable<Row>(props: VirtualTableProps<Row>) {
                 key={column.id}
                 role="columnheader"
                 aria-sort={sortState(sorting, column.id)}
+                style={insetStyle(column)}
                 className={cx('flex h-full min-w-0 items-center px-1.5 font-medium', column.align === 'end' && 'justify-end')}
               >
                 <Title column={column} sorting={sorting} onSort={onSort} />

@@ -10,9 +10,10 @@ import { count, duration, percent, pointsChange, relativeChange, shareText, type
 import { Answer } from '../../parts/answer.tsx';
 import { ChangeText } from '../../parts/change.tsx';
 import { StepMark } from '../../parts/marks.tsx';
-import { LINK, Section } from '../../parts/section.tsx';
+import { useBreakpoint } from '../../ui/breakpoint.ts';
+import { LINK } from '../../ui/class.ts';
+import { Section } from '../../ui/section.tsx';
 import { SkeletonRows } from '../../ui/state.tsx';
-import { useWide } from '../../ui/wide.ts';
 import { apiFilter, type FilterSearch } from '../../url/filter.ts';
 import { PairBars } from './pair-bars.tsx';
 
@@ -224,7 +225,7 @@ function Latencies({ sides }: { sides: readonly Side[] }) {
 function LatencyTable({ label, rows, sides }: { label: string; rows: readonly LatencyRow[]; sides: readonly Side[] }) {
   const max = Math.max(1, ...rows.flatMap((row) => row.sides.map((side) => side?.p95 ?? 0)));
   const two = sides.length > 1;
-  const wide = useWide();
+  const wide = useBreakpoint()('xl');
   return (
     <div className="scroll-quietly relative overflow-x-auto px-2" role="region" aria-label={label} tabIndex={0}>
       <table className="w-full border-collapse text-13">

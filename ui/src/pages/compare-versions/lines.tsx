@@ -12,15 +12,15 @@ const UNITS = { points: '', percent: '%' } as const;
 
 export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs: { base: SideRuns; candidate: SideRuns } }) {
   return (
-    <div className="scroll-quietly overflow-x-auto" role="region" aria-label="What was compared" tabIndex={0}>
-      <table className="w-full min-w-[1040px] table-fixed border-collapse text-13">
+    <div className="scroll-quietly relative overflow-x-auto" role="region" aria-label="What was compared" tabIndex={0}>
+      <table className="w-full table-fixed border-collapse text-13 md:min-w-[1040px]">
         <colgroup>
-          <col className="w-[18%]" />
-          <col className="w-[13.5%]" />
-          <col className="w-[13.5%]" />
-          <col />
-          <col className="w-[20%]" />
-          <col className="w-[19%]" />
+          <col className="w-[38%] md:w-[19%]" />
+          <col className="w-[19%] md:w-[13.5%]" />
+          <col className="w-[19%] md:w-[13.5%]" />
+          <col className="max-md:hidden" />
+          <col className="w-[24%] md:w-[18%]" />
+          <col className="w-[22%] max-md:hidden" />
         </colgroup>
         {groups.map((group) => (
           <tbody key={group.id}>
@@ -34,14 +34,15 @@ export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs:
               <th scope="col" className="px-2 text-right font-medium">
                 Candidate
               </th>
-              <th scope="col" className="px-2 font-medium">
+              <th scope="col" className="px-2 font-medium max-md:hidden">
                 <span className="sr-only">Interval</span>
                 <IntervalAxis reach={group.reach} unit={UNITS[group.unit]} />
               </th>
-              <th scope="col" className="truncate px-2 text-left font-medium">
-                {group.unit === 'points' ? 'Points (95 %)' : 'Difference (95 %)'}
+              <th scope="col" className="truncate px-2 font-medium max-md:text-right md:text-left">
+                {group.unit === 'points' ? 'Points' : 'Change'}
+                <span className="max-md:sr-only"> (95 %)</span>
               </th>
-              <th scope="col" className="px-2 text-left font-medium">
+              <th scope="col" className="px-2 text-left font-medium max-md:hidden">
                 How sure
               </th>
             </tr>
@@ -78,7 +79,7 @@ function Line({ line, reach, runs, sure }: { line: CompareLine; reach: number; r
   const { title, isPart, base, candidate, difference, interval, state } = line;
   return (
     <tr className="border-b border-line hover:bg-panel">
-      <th scope="row" title={title} className={cx('h-(--row) truncate px-2 text-left', isPart ? 'pl-8 font-normal text-ink-2' : sure ? 'font-semibold' : 'font-normal')}>
+      <th scope="row" title={title} className={cx('h-(--row) px-2 text-left max-md:py-0.5 max-md:break-words md:truncate', isPart ? 'pl-8 font-normal text-ink-2' : sure ? 'font-semibold' : 'font-normal')}>
         {!isPart && (
           <span aria-hidden="true" className={cx('mr-2 inline-block w-2.5', sure ? 'text-accent' : 'text-ink-3')}>
             {sure ? '●' : state === 'not_significant' ? '○' : '·'}
@@ -88,22 +89,22 @@ function Line({ line, reach, runs, sure }: { line: CompareLine; reach: number; r
       </th>
       <Side text={base} line={line} runs={runs.base} side="base" />
       <Side text={candidate} line={line} runs={runs.candidate} side="candidate" />
-      <td className="px-2">{interval === undefined ? null : <IntervalBar interval={interval} reach={reach} sure={sure} />}</td>
-      <td className="truncate px-2 font-mono text-12" title={difference}>
+      <td className="px-2 max-md:hidden">{interval === undefined ? null : <IntervalBar interval={interval} reach={reach} sure={sure} />}</td>
+      <td className="truncate px-2 font-mono text-12 max-md:text-right" title={difference}>
         {difference === undefined ? null : (
           <>
             <span className={sure ? 'font-semibold' : undefined}>{difference.split(' (')[0]}</span>
-            {difference.includes(' (') && <span className="text-11 text-ink-3"> ({difference.split(' (')[1]}</span>}
+            {difference.includes(' (') && <span className="text-11 text-ink-3 max-md:sr-only"> ({difference.split(' (')[1]}</span>}
           </>
         )}
       </td>
-      <td className="truncate px-2 text-12">
+      <td className="truncate px-2 text-12 max-md:hidden">
         {state !== undefined && (
           <>
             <span className={sure ? 'font-semibold text-accent' : 'text-ink-3'}>{STATE_TEXT[state]}</span>
             {line.pAdjusted !== null && <span className="ml-2 font-mono text-ink-2">{pText(line.pAdjusted)}</span>}
             {line.effect !== undefined && (
-              <span className="ml-2 font-mono text-ink-3 max-xl:hidden">
+              <span className="ml-2 font-mono text-ink-3 max-2xl:hidden">
                 {line.effect.name} {line.effect.size.toFixed(2).replace('-', '−')}
               </span>
             )}
@@ -119,7 +120,7 @@ function Side({ text, line, runs, side }: { text: SideText | undefined; line: Co
   const shown = (
     <>
       <span className="font-mono text-12">{text.text}</span>
-      <span className="ml-2 text-11 text-ink-3">{text.detail}</span>
+      <span className="ml-2 text-11 text-ink-3 max-md:hidden">{text.detail}</span>
     </>
   );
   return (

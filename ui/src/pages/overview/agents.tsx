@@ -8,12 +8,13 @@ import { useBefore } from '../../app/before.ts';
 import { useNow } from '../../app/clock.ts';
 import { useRange } from '../../app/range.tsx';
 import { count, counted } from '../../format/index.ts';
-import { groupColumns, type GroupRow } from '../../parts/group-columns.tsx';
-import { LINK, Section } from '../../parts/section.tsx';
-import { SkeletonRows } from '../../ui/state.tsx';
 import { Answer } from '../../parts/answer.tsx';
+import { groupColumns, type GroupRow } from '../../parts/group-columns.tsx';
+import { LINK } from '../../ui/class.ts';
+import { Section } from '../../ui/section.tsx';
+import { useSeen } from '../../ui/seen.ts';
+import { SkeletonRows } from '../../ui/state.tsx';
 import { Table, type Column } from '../../ui/table.tsx';
-import { useWide } from '../../ui/wide.ts';
 import { apiFilter, type FilterSearch } from '../../url/filter.ts';
 
 /** How many agents are shown, and how many versions of each. */
@@ -33,15 +34,16 @@ interface Row extends GroupRow {
 export function TopAgents({ search }: { search: FilterSearch }) {
   const range = useRange();
   const now = useNow();
-  const wide = useWide();
   const filter = apiFilter(search, range);
   const before = useBefore(search);
   const agents = useQuery(agentsQuery(filter));
   const was = useQuery({ ...agentsQuery(before ?? {}), enabled: before !== undefined });
   const shown = agents.data?.agents.slice(0, AGENTS) ?? [];
-  const versions = useQueries({ queries: shown.map(({ agent_id }) => versionsQuery(agent_id, filter)) });
+  const [box, seen] = useSeen();
+  const versions = useQueries({ queries: shown.map(({ agent_id }) => ({ ...versionsQuery(agent_id, filter), enabled: seen })) });
   const versionsBefore = useQueries({
-    queries: shown.map(({ agent_id }) => ({ ...versionsQuery(agent_id, before ?? {}), enabled: before !== undefined })),
+    // One version alone is shown in its agent's row, which has its changes already.
+    queries: shown.map(({ agent_id, versions }) => ({ ...versionsQuery(agent_id, before ?? {}), enabled: seen && before !== undefined && versions > 1 })),
   });
   const rows = shown.flatMap((agent, at): Row[] => {
     const has = versions[at]?.data?.versions ?? [];
@@ -93,7 +95,7 @@ export function TopAgents({ search }: { search: FilterSearch }) {
           </span>
         ),
     },
-    ...groupColumns<Row>(range.zone, now, wide).map((column) => ({ ...column, sortable: false })),
+    ...groupColumns<Row>(range.zone, now).map((column) => ({ ...column, sortable: false })),
   ];
   return (
     <Section
@@ -114,7 +116,7 @@ export function TopAgents({ search }: { search: FilterSearch }) {
     >
       <Answer query={agents} loading={<SkeletonRows rows={8} />}>
         {() => (
-          <div className="px-2">
+          <div ref={box} className="px-2">
             <Table label="Agents and their versions" columns={columns} rows={rows} rowKey={({ agent, version }) => `${agent}\n${version ?? ''}`} />
           </div>
         )}

@@ -4,14 +4,37 @@ import { Link } from '@tanstack/react-router';
 
 import { useNow } from '../../app/clock.ts';
 import { useZone } from '../../app/range.tsx';
-import type { Cluster } from '../../api/types.ts';
+import type { Cluster, Failures } from '../../api/types.ts';
 import { ago, clock, counted } from '../../format/index.ts';
 import { stepSearch } from '../../parts/cluster-words.ts';
 import { FailureName, StepLabel } from '../../parts/cluster.tsx';
 import { buttonClass } from '../../ui/button.tsx';
 import { Key } from '../../ui/field.tsx';
+import { Skeleton } from '../../ui/state.tsx';
 
-export function FailingMost({ cluster }: { cluster: Cluster }) {
+const LINE = 'flex min-h-9 shrink-0 flex-wrap items-center gap-x-3 gap-y-1 border-y px-5 py-1.5 text-13';
+
+/** The line is there before its answer, and where nothing failed, too: what comes later would move what is read. */
+export function FailingMost({ failures, isAsked }: { failures: Failures | undefined; isAsked: boolean }) {
+  const [cluster] = failures?.clusters ?? [];
+  if (cluster !== undefined) return <Failing cluster={cluster} />;
+  return (
+    <section aria-label="Failing most" className={`${LINE} border-line text-ink-2`}>
+      {failures !== undefined ? (
+        <span>
+          <span aria-hidden="true" className="text-success">
+            ✓
+          </span>{' '}
+          No run failed in this time
+        </span>
+      ) : (
+        isAsked && <Skeleton className="h-3 w-72" />
+      )}
+    </section>
+  );
+}
+
+function Failing({ cluster }: { cluster: Cluster }) {
   const zone = useZone();
   const now = useNow();
   const { cause, versions } = cluster;
@@ -19,7 +42,7 @@ export function FailingMost({ cluster }: { cluster: Cluster }) {
   return (
     <section
       aria-label="Failing most"
-      className="flex shrink-0 flex-wrap items-center gap-x-3 gap-y-1 border-y border-failure/30 bg-failure-soft px-5 py-1.5 text-13"
+      className={`${LINE} border-failure/30 bg-failure-soft`}
     >
       <FailureName cause={cause} />
       <p className="flex min-w-0 flex-wrap items-center gap-x-1.5 text-ink-2">

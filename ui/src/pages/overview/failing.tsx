@@ -13,7 +13,8 @@ import { ChangeText } from '../../parts/change.tsx';
 import { clusterTitle } from '../../parts/cluster-words.ts';
 import { FailingStep, FailureName, PathText } from '../../parts/cluster.tsx';
 import { RunSpark } from '../../parts/run-spark.tsx';
-import { LINK, Section } from '../../parts/section.tsx';
+import { LINK } from '../../ui/class.ts';
+import { Section } from '../../ui/section.tsx';
 import { Empty } from '../../ui/state.tsx';
 import { Table, type Column } from '../../ui/table.tsx';
 import { apiFilter, readFilter, type FilterSearch } from '../../url/filter.ts';
@@ -32,14 +33,15 @@ export function TopClusters({ failures, search }: { failures: Failures; search: 
       ),
     },
     { id: 'step', title: 'At step', cell: ({ cause }) => <FailingStep cause={cause} /> },
-    { id: 'path', title: 'After', cell: ({ cause }) => <div className="max-w-40 truncate"><PathText path={cause?.path ?? []} /></div> },
+    { id: 'path', title: 'After', from: 'md', cell: ({ cause }) => <div className="max-w-40 truncate 2xl:max-w-64"><PathText path={cause?.path ?? []} /></div> },
     {
       id: 'agent',
       title: 'Agent',
+      from: 'lg',
       cell: ({ cause, versions }) => (
         <span className="text-ink-2">
           {cause?.agent_id ?? '—'}{' '}
-          <span className="font-mono text-11">
+          <span className="font-mono text-11 max-2xl:sr-only">
             {versions[0]?.agent_version}
             {versions.length > 1 ? ` +${versions.length - 1}` : ''}
           </span>
@@ -61,10 +63,11 @@ export function TopClusters({ failures, search }: { failures: Failures; search: 
       id: 'time',
       title: 'Over time',
       width: '104px',
+      from: 'md',
       cell: (cluster) => <RunSpark label={`Runs of ${clusterTitle(cluster)} over time`} filter={{ ...search, cluster: [cluster.cluster] }} width={80} />,
     },
-    { id: 'since', title: 'Since', align: 'end', mono: true, cell: ({ first_seen }) => clock(first_seen, zone, now) },
-    { id: 'last', title: 'Last', align: 'end', mono: true, cell: ({ last_seen }) => ago(last_seen, now) },
+    { id: 'since', title: 'Since', from: 'md', align: 'end', mono: true, cell: ({ first_seen }) => clock(first_seen, zone, now) },
+    { id: 'last', title: 'Last', from: '2xl', align: 'end', mono: true, cell: ({ last_seen }) => ago(last_seen, now) },
   ];
   return (
     <Section
@@ -143,6 +146,7 @@ export function TopCodes({ search }: { search: FilterSearch }) {
       id: 'time',
       title: 'Over time',
       width: '80px',
+      from: '2xl',
       cell: (row) => <RunSpark label={`Runs with ${row.type}/${row.code} over time`} filter={filterOf(row)} width={56} />,
     },
   ];

@@ -9,7 +9,7 @@ import { useBefore } from '../../app/before.ts';
 import { useRange } from '../../app/range.tsx';
 import { count, counted, duration, percent, pointsChange, relativeChange, total } from '../../format/index.ts';
 import { ChangeText } from '../../parts/change.tsx';
-import { Figure, Figures } from '../../ui/panel.tsx';
+import { Figure, Figures } from '../../ui/figures.tsx';
 import { apiFilter, type FilterSearch } from '../../url/filter.ts';
 
 export function Numbers({ search, series }: { search: FilterSearch; series: Timeseries }) {
