@@ -119,7 +119,7 @@ async fn a_run_is_shown_with_what_failed_and_where_the_time_went() {
     let again = demo(&process, &["--runs", "400", "--until", "2026-11-22T12:00:00Z", "--json"]);
     let sent: Value = serde_json::from_slice(&again.stdout).unwrap();
     let fails = sent["long_run"]["fails"].as_str().unwrap();
-    let text = told(&process, &["run", fails, "--utc"]);
+    let text = told(&process, &["run", fails, "--utc", "--all"]);
     let (_, body) = get(&client, &process, &format!("/v1/runs/{fails}")).await;
     let run: Value = serde_json::from_str(&body).unwrap();
     for part in [

@@ -140,7 +140,7 @@ fn a_key_is_asked_for_used_and_never_shown() {
         assert!(stderr(&output).contains("the key in AGENTTRACER_API_KEY is not valid"), "{}", stderr(&output));
         assert!(!stderr(&output).contains(&key), "{}", stderr(&output));
     }
-    let output = at(&["demo"], &ingest, Some(&cert)).env("AGENTTRACER_API_KEY", &key).output().unwrap();
+    let output = at(&["demo", "--runs", "1"], &ingest, Some(&cert)).env("AGENTTRACER_API_KEY", &key).output().unwrap();
     assert_eq!(code(&output), Some(69), "{}", stderr(&output));
     assert!(stderr(&output).contains("refuses this") && stderr(&output).contains("ingest"), "{}", stderr(&output));
     assert!(!stderr(&output).contains(&key), "{}", stderr(&output));

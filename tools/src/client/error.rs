@@ -76,11 +76,11 @@ fn tls_trouble(cause: &(dyn Error + 'static)) -> Option<String> {
     use rustls::CertificateError;
     // Such an error hides in one of I/O, which names only the causes of what it holds.
     let error = match cause.downcast_ref::<io::Error>() {
-        Some(error) => error.get_ref()?.downcast_ref::<rustls::Error>()?,
+        Some(error) => hidden(error)?,
         None => cause.downcast_ref::<rustls::Error>()?,
     };
     let text = match error {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "has a certificate that is not trusted here: name the file of its authority, or the certificate itself when it signed \
              itself, with --ca FILE / AGENTTRACER_CA"
                 .to_owned()
@@ -104,6 +104,12 @@ fn tls_trouble(cause: &(dyn Error + 'static)) -> Option<String> {
         error => format!("could not be spoken to by TLS: {error}"),
     };
     Some(text)
+}
+
+/// The error of TLS that one of I/O holds, or one that it holds.
+fn hidden(error: &io::Error) -> Option<&rustls::Error> {
+    let inner = error.get_ref()?;
+    inner.downcast_ref::<rustls::Error>().or_else(|| hidden(inner.downcast_ref::<io::Error>()?))
 }
 
 /// What the server says of a question that is not well put: which parameter, and what it should be.

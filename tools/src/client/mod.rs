@@ -242,7 +242,7 @@ impl Client {
             401 => ClientError::Refused(format!("the key in {API_KEY} is not valid at {base}")),
             403 => ClientError::Refused(format!("{base} refuses this: {}", told.unwrap_or_else(no_reason))),
             422 => ClientError::Usage(self.clean(&error::what_is_wrong(&answer))),
-            404 => match told {
+            404 | 405 => match told {
                 Some(told) => ClientError::NotFound(told),
                 None => ClientError::Unavailable(format!(
                     "{base} answers, but not to this: is it the {} address of an agenttracer server, as {}?",
