@@ -38,6 +38,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/health/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether the server works, or needs a restart
+         * @description 503 only where a restart helps. A full disk is no such thing.
+         */
+        get: operations["get_live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether questions should be asked here now */
+        get: operations["get_ready"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/metrics": {
         parameters: {
             query?: never;
@@ -1527,6 +1564,13 @@ export interface components {
          * @description A record's number in the log.
          */
         Position: number;
+        /** @description The answer of both. */
+        Probe: {
+            /** @description Why the status is `unavailable`, each a sentence; empty otherwise. */
+            reasons: string[];
+            /** @enum {string} */
+            status: "ok" | "unavailable";
+        };
         /** @description The body of an error that the application answers: 404, 409, 410, 413, 429 and 5xx. */
         Problem: {
             /** @description What is wrong, for a person; never the private value. */
@@ -2324,6 +2368,288 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_live: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Yes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "ok",
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Probe"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "unavailable",
+                     *       "reasons": [
+                     *         "a thread of the index has died: restart the server"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Probe"];
+                };
+            };
+        };
+    };
+    get_ready: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Yes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "ok",
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Probe"];
+                };
+            };
+            /** @description This server asks for a key, and there was none, or none that is valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "a valid API key is needed: Authorization: Bearer, or X-Api-Key",
+                     *       "status_code": 401,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key has not the scope that is needed, or a write with a cookie could come from another page. Without keys, on a loopback address: the `Host` is not this machine, or a page of a foreign origin wants to write. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this listener answers only to localhost and loopback addresses as Host",
+                     *       "status_code": 403,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query string is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the query string is over 16 KiB",
+                     *       "status_code": 414,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key makes more requests than it may. */
+            429: {
+                headers: {
+                    /** @description Seconds until it may be tried again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "this key makes more requests than it may",
+                     *       "status_code": 429,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The head of the request is too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the head of the request is over 64 KiB",
+                     *       "status_code": 431,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the server made a mistake",
+                     *       "status_code": 500,
+                     *       "path": "/v1/runs"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "unavailable",
+                     *       "reasons": [
+                     *         "the server is shutting down"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Probe"];
                 };
             };
         };
