@@ -137,7 +137,7 @@ prove-attack: build $(VENV)/.made ## what slow and idle connections cost those t
 
 # It measures time, so it is not among the tests; counts of script and nodes are (`npm run gates`).
 .PHONY: lighthouse
-lighthouse: build ## what Lighthouse says of three pages of the dashboard
+lighthouse: build ## what Lighthouse says of every page of the dashboard, on a desktop and on a phone
 	AGENTTRACER_BIN=$(TARGET)/debug/agenttracer npm --prefix ui run lighthouse
 
 # Each bug is a patch; the ordinary tests only see to it that every patch still applies.

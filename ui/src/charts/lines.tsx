@@ -14,21 +14,24 @@ interface LinesProps {
   max?: number;
 }
 
-const LEFT = 52;
 const RIGHT = 12;
+/** How wide a letter of a tick is, in px. */
+const LETTER = 6.7;
 
 /** Numbers over time. A missing one is a gap, never a zero. */
 export function Lines({ label, series, points, zone, height, format, max: fixedMax }: LinesProps) {
   const all = points.flatMap(({ values }) => values.filter((value) => value !== null));
   const { max, ticks } = fixedMax === undefined ? niceMax(Math.max(0, ...all), 2) : { max: fixedMax, ticks: [0, fixedMax / 2, fixedMax] };
   const y = linear(0, max, height - BOTTOM, TOP);
+  // A percentage needs less room than hours and minutes.
+  const left = Math.ceil(14 + LETTER * Math.max(3, ...ticks.map((tick) => format(tick).length)));
   return (
     <>
       <HoverChart
         label={label}
         count={points.length}
         height={height}
-        left={LEFT}
+        left={left}
         right={RIGHT}
         tip={(at) => (
           <>
@@ -43,10 +46,10 @@ export function Lines({ label, series, points, zone, height, format, max: fixedM
         )}
       >
         {({ width, step, hovered }) => {
-          const x = (at: number) => LEFT + (at + 0.5) * step;
+          const x = (at: number) => left + (at + 0.5) * step;
           return (
             <>
-              <Ticks ticks={ticks} y={y} left={LEFT} right={width - RIGHT} format={format} />
+              <Ticks ticks={ticks} y={y} left={left} right={width - RIGHT} format={format} />
               {hovered !== undefined && <line x1={x(hovered)} x2={x(hovered)} y1={TOP} y2={height - BOTTOM} stroke="var(--line-strong)" />}
               {series.map((one, index) => (
                 <path
@@ -60,7 +63,7 @@ export function Lines({ label, series, points, zone, height, format, max: fixedM
                   strokeDasharray={one.dashed === true ? '4 3' : undefined}
                 />
               ))}
-              <TimeLabels buckets={points} left={LEFT} right={RIGHT} width={width} height={height} zone={zone} />
+              <TimeLabels buckets={points} left={left} right={RIGHT} width={width} height={height} zone={zone} />
             </>
           );
         }}

@@ -135,7 +135,7 @@ function Found({
           <Lines label="Duration of runs over time" series={DURATION_SERIES} points={durationPoints(series)} zone={range.zone} height={CHART_HEIGHT} format={duration} />
         </Section>
       </div>
-      <div className="grid xl:grid-cols-[minmax(0,1fr)_minmax(0,370px)] 2xl:grid-cols-[minmax(0,1fr)_minmax(0,470px)] xl:divide-x xl:divide-line">
+      <div className="grid xl:grid-cols-[minmax(0,1fr)_minmax(0,400px)] 2xl:grid-cols-[minmax(0,1fr)_minmax(0,470px)] xl:divide-x xl:divide-line">
         <Answer query={failures} loading={<SkeletonRows rows={8} />}>
           {(data) => <TopClusters failures={data} search={search} />}
         </Answer>

@@ -4,8 +4,8 @@
  * server of their own with a fixed number of runs.
  */
 
-import { COMPARED } from '../fixture/compared.mjs';
-import { RUNS } from '../fixture/runs.mjs';
+import { COMPARED, comparedRuns } from '../fixture/compared.mjs';
+import { manyRuns, namedRuns, RUNS } from '../fixture/runs.mjs';
 import { expect, NOW, Server, settled, test, useTheme } from './browser.ts';
 
 const FEW = 600;
@@ -31,7 +31,8 @@ const looks = test.extend<object, { few: Server }>({
   few: [
     async ({}, use) => {
       const server = await Server.start();
-      await server.fill(FEW);
+      // No run that goes on: when the server gives it up is a matter of its own clock.
+      for (const runs of [manyRuns(FEW), namedRuns(), comparedRuns()]) await server.send(runs);
       await use(server);
       await server.remove();
     },

@@ -79,13 +79,15 @@ function Line({ line, reach, runs, sure }: { line: CompareLine; reach: number; r
   const { title, isPart, base, candidate, difference, interval, state } = line;
   return (
     <tr className="border-b border-line hover:bg-panel">
-      <th scope="row" title={title} className={cx('h-(--row) px-2 text-left max-md:py-0.5 max-md:break-words md:truncate', isPart ? 'pl-8 font-normal text-ink-2' : sure ? 'font-semibold' : 'font-normal')}>
-        {!isPart && (
-          <span aria-hidden="true" className={cx('mr-2 inline-block w-2.5', sure ? 'text-accent' : 'text-ink-3')}>
-            {sure ? '●' : state === 'not_significant' ? '○' : '·'}
-          </span>
-        )}
-        {title}
+      <th scope="row" title={title} className={cx('h-(--row) px-2 text-left max-md:py-0.5 md:truncate', isPart ? 'pl-8 font-normal text-ink-2' : sure ? 'font-semibold' : 'font-normal')}>
+        <div className="max-md:flex max-md:items-baseline md:truncate">
+          {!isPart && (
+            <span aria-hidden="true" className={cx('mr-2 inline-block w-2.5 shrink-0', sure ? 'text-accent' : 'text-ink-3')}>
+              {sure ? '●' : state === 'not_significant' ? '○' : '·'}
+            </span>
+          )}
+          <span className="max-md:min-w-0 max-md:wrap-anywhere">{title}</span>
+        </div>
       </th>
       <Side text={base} line={line} runs={runs.base} side="base" />
       <Side text={candidate} line={line} runs={runs.candidate} side="candidate" />
