@@ -51,7 +51,7 @@ fn bash_completes_commands_flags_and_values() {
 fn rendered(page: &[u8]) -> String {
     use std::io::Write;
     let mut groff = Command::new("groff");
-    groff.args(["-Kutf8", "-man", "-Tascii", "-P-c", "-ww", "-rLL=100n"]);
+    groff.args(["-Kutf8", "-man", "-Tlatin1", "-P-c", "-ww", "-rLL=100n"]);
     let mut child =
         groff.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("groff is needed");
     child.stdin.take().unwrap().write_all(page).unwrap();
