@@ -15,7 +15,7 @@ VENV := $(abspath .venv)
 PYTEST := AGENTTRACER_BIN=$(TARGET)/debug/agenttracer $(VENV)/bin/pytest
 RUFF := $(VENV)/bin/ruff
 MYPY := $(VENV)/bin/mypy
-PYTHON_FILES := sdk compat deploy docker docs examples query conftest.py
+PYTHON_FILES := sdk compat deploy docker docs examples query benches conftest.py
 
 .PHONY: help
 help: ## what there is to make
@@ -119,7 +119,8 @@ lint-docker: $(VENV)/.made ## the image and how it is run
 # ---- at length -----------------------------------------------------------------------------------------------------
 
 .PHONY: prove
-prove: test prove-rust prove-attack bugs lighthouse bench ## the promises at length: 20,000 simulated disks, 200 times kill -9, deliberate bugs, fuzzing, benches
+prove: RUNS = 1000000
+prove: test prove-rust prove-attack bugs lighthouse bench databases ## the promises at length: 20,000 simulated disks, 200 times kill -9, deliberate bugs, fuzzing, benches
 
 .PHONY: prove-rust
 prove-rust: build
@@ -169,6 +170,15 @@ bench: ## questions about speed, each beside a bare loop: half an hour
 	ask query
 	ask offline
 	cargo bench --locked --package agenttracer-benches
+
+RUNS ?= 100000
+
+# PostgreSQL is Debian's: apt-get install --no-install-recommends postgresql. It is started on a directory of its own, and ended.
+.PHONY: databases
+databases: $(VENV)/.made ## the same questions over RUNS=100000 runs here, in PostgreSQL and in DuckDB
+	cargo build --release --locked --package agenttracer-tools --package agenttracer-benches
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement benches/compare_databases/requirements.txt
+	$(VENV)/bin/python benches/compare_databases --runs $(RUNS) --release $(TARGET)/release --dir $(BENCH_DIR)
 
 .PHONY: clean
 clean: ## remove everything that was built; ./data stays

@@ -72,7 +72,7 @@ impl Checkpoint {
             keys_full: word("keys_full=") == Some("1"),
             noted,
             rollups: words("rollup=").map(str::to_owned).collect(),
-            rollups_over: word("rollups_over=") == Some("1"),
+            rollups_over: word("days_over=") == Some("1"),
         })
     }
 }
@@ -87,7 +87,7 @@ impl fmt::Display for Checkpoint {
             f.write_str(" keys_full=1")?;
         }
         if self.rollups_over {
-            f.write_str(" rollups_over=1")?;
+            f.write_str(" days_over=1")?;
         }
         self.rollups.iter().try_for_each(|name| write!(f, " rollup={name}"))?;
         self.keys_over.iter().try_for_each(|key| write!(f, " key_over={}", escape(key)))

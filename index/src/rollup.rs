@@ -9,6 +9,9 @@
 //! *How they change*: with a commit, by one minus for each document that it deletes and one plus for each that it adds; the
 //! new table is shown in the same instant as the new searcher.
 //!
+//! *How fine they are*: where hours would be too many cells, cells stand for days, from then on until the table is made anew
+//! ([`Width`]).
+//!
 //! *On disk* ([`files`]): the cells that a commit changed, in a file that the commit names. Whatever cannot be read is made
 //! anew from the columns of the index.
 
@@ -18,10 +21,12 @@ pub(crate) mod plan;
 pub(crate) mod sums;
 mod texts;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
+use bincode::{Decode, Encode};
 use tantivy::Searcher;
 
 use crate::cold::Fields;
@@ -30,22 +35,48 @@ use cell::Cell;
 use sums::{CellKey, CellSums};
 use texts::Texts;
 
-/// The most cells of an agent, version, environment and hour. Beyond, there are no rollups and the index is gone over.
-pub(crate) const MAX_CELLS: usize = 200_000;
-/// The most different texts, and failures and codes in all cells: as above.
+/// The most different texts, and failures and codes in all cells: as with too many cells.
 const MAX_TEXTS: usize = 1_000_000;
 
 /// Stands for any name.
 const ANY: u32 = u32::MAX;
 
 /// The cells of all runs of a cold index. A clone shares what does not change.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rollup {
+    width: Width,
+    /// Beyond, there are no rollups and the index is gone over.
+    max_cells: usize,
     texts: Arc<Texts>,
     /// Of each agent, version and environment; and together where questions want them together: see [`Level`].
     series: HashMap<SeriesKey, Arc<Series>>,
     cells: usize,
     texts_in_cells: usize,
+}
+
+/// How much time a cell stands for: an hour, or a day of UTC where hours would be too many cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub(crate) enum Width {
+    #[default]
+    Hour,
+    Day,
+}
+
+impl Width {
+    const ALL: [Self; 2] = [Self::Hour, Self::Day];
+
+    pub(crate) const fn hours(self) -> i64 {
+        match self {
+            Self::Hour => 1,
+            Self::Day => HOURS_OF_DAY,
+        }
+    }
+
+    /// The cell of this width in which one of this width, or of a smaller one, counts.
+    fn key(self, key: CellKey) -> CellKey {
+        let hours = self.hours() as i32;
+        CellKey { hour: key.hour.div_euclid(hours).saturating_mul(hours), ..key }
+    }
 }
 
 /// Names by their numbers; or [`ANY`].
@@ -100,9 +131,9 @@ pub(crate) enum Grain {
 /// The cells of some names over time.
 #[derive(Clone, Debug, Default)]
 struct Series {
-    /// Ascending.
+    /// By the hour with which each begins, ascending.
     hours: Vec<(i32, Arc<Cell>)>,
-    /// Sums of the hours of a day in UTC, so that long times need few steps.
+    /// Sums of the hours of a day in UTC, so that long times need few steps; none where the cells themselves are days.
     days: Vec<(i32, Arc<Cell>)>,
     all: Arc<Cell>,
 }
@@ -110,9 +141,11 @@ struct Series {
 const HOURS_OF_DAY: i64 = 24;
 
 impl Series {
-    fn change(&mut self, hour: i32, gone: Option<&Cell>, come: Option<&Cell>) {
+    fn change(&mut self, width: Width, hour: i32, gone: Option<&Cell>, come: Option<&Cell>) {
         change_at(&mut self.hours, hour, gone, come);
-        change_at(&mut self.days, hour.div_euclid(HOURS_OF_DAY as i32), gone, come);
+        if width == Width::Hour {
+            change_at(&mut self.days, hour.div_euclid(HOURS_OF_DAY as i32), gone, come);
+        }
         Arc::make_mut(&mut self.all).change(gone, come);
     }
 
@@ -121,11 +154,17 @@ impl Series {
         Some(&self.hours[at].1)
     }
 
-    /// Hands the cells of these hours to `each`, in as few pieces as `grain` allows, with the first hour of each.
-    fn each(&self, hours: &Range<i64>, grain: Grain, each: &mut impl FnMut(i64, &Cell)) {
+    /// The first hours of its cells that begin in these hours, ascending.
+    fn starts(&self, hours: &Range<i64>) -> impl Iterator<Item = i64> {
+        self.hours.iter().map(|(hour, _)| i64::from(*hour)).filter(move |hour| hours.contains(hour))
+    }
+
+    /// Hands the cells of these hours, which are whole cells, to `each`, in as few pieces as `grain` allows, with the first hour
+    /// of each.
+    fn each(&self, width: Width, hours: &Range<i64>, grain: Grain, each: &mut impl FnMut(i64, &Cell)) {
         let (Some((first, _)), Some((last, _))) = (self.hours.first(), self.hours.last()) else { return };
-        let (first, behind) = (i64::from(*first).max(hours.start), (i64::from(*last) + 1).min(hours.end));
-        if grain == Grain::Any && first == i64::from(self.hours[0].0) && behind == i64::from(*last) + 1 {
+        let (first, behind) = (i64::from(*first).max(hours.start), (i64::from(*last) + width.hours()).min(hours.end));
+        if grain == Grain::Any && first == i64::from(self.hours[0].0) && behind == i64::from(*last) + width.hours() {
             return each(first, &self.all);
         }
         let mut pieces = |cells: &[(i32, Arc<Cell>)], width: i64, times: Range<i64>| {
@@ -136,7 +175,7 @@ impl Series {
         };
         let days = first.div_euclid(HOURS_OF_DAY) + i64::from(first.rem_euclid(HOURS_OF_DAY) > 0)
             ..behind.div_euclid(HOURS_OF_DAY);
-        if grain == Grain::Hour || days.is_empty() {
+        if width == Width::Day || grain == Grain::Hour || days.is_empty() {
             return pieces(&self.hours, 1, first..behind);
         }
         pieces(&self.hours, 1, first..days.start * HOURS_OF_DAY);
@@ -161,53 +200,90 @@ fn change_at(cells: &mut Vec<(i32, Arc<Cell>)>, at: i32, gone: Option<&Cell>, co
 }
 
 impl Rollup {
-    /// The table of these cells; `None` when they are too many.
-    pub(crate) fn of(sums: CellSums) -> Option<Self> {
-        let CellSums { texts, cells } = sums;
-        let mut rollup = Self { texts: Arc::new(texts), ..Self::default() };
-        let mut cells: Vec<_> = cells.into_iter().collect();
-        if cells.len() > MAX_CELLS {
-            return None;
+    /// A table of no runs.
+    pub(crate) fn empty(max_cells: usize) -> Self {
+        Self {
+            width: Width::Hour,
+            max_cells,
+            texts: Arc::default(),
+            series: HashMap::new(),
+            cells: 0,
+            texts_in_cells: 0,
         }
+    }
+
+    /// The finest table of these cells; `None` when they are too many.
+    pub(crate) fn of(sums: &CellSums, max_cells: usize) -> Option<Self> {
+        let texts = Arc::new(sums.texts.clone());
+        let mut widths = Width::ALL.into_iter().filter(|width| *width >= sums.width);
+        widths.find_map(|width| {
+            let cells = sums.cells.iter().map(|(key, cell)| (*key, cell));
+            Self { width, texts: Arc::clone(&texts), ..Self::empty(max_cells) }.filled(cells)
+        })
+    }
+
+    /// The same runs in cells that are days; `None` when these are too many, too.
+    fn by_days(&self) -> Option<Self> {
+        let cells = self.keys().into_iter().filter_map(|key| Some((key, self.cell(key)?)));
+        let empty = Self { width: Width::Day, texts: Arc::clone(&self.texts), ..Self::empty(self.max_cells) };
+        empty.filled(cells)
+    }
+
+    fn filled<'c>(mut self, cells: impl Iterator<Item = (CellKey, &'c Cell)>) -> Option<Self> {
+        let mut cells: Vec<_> = cells.map(|(key, cell)| (self.width.key(key), cell)).collect();
         // In the order of time each cell is put at the end of its series.
         cells.sort_unstable_by_key(|(key, _)| (key.hour, *key));
-        for (key, cell) in &cells {
-            rollup.change(*key, None, Some(cell));
+        for (key, cell) in cells {
+            self.change(key, None, Some(cell));
+            if self.cells > self.max_cells {
+                return None;
+            }
         }
-        rollup.is_small().then_some(rollup)
+        self.is_small().then_some(self)
+    }
+
+    /// How much time its cells stand for.
+    pub(crate) fn width(&self) -> Width {
+        self.width
     }
 
     /// The table of all that a searcher shows; `None` when there are too many cells.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub(crate) fn of_index(searcher: &Searcher, fields: &Fields) -> Result<Option<Self>, IndexError> {
+    pub(crate) fn of_index(searcher: &Searcher, fields: &Fields, max_cells: usize) -> Result<Option<Self>, IndexError> {
         let mut sums = CellSums::default();
         Snapshot::of_cold(searcher.clone(), *fields)?.gather_cold(&Filter::default(), &mut sums)?;
-        Ok(Self::of(sums))
+        Ok(Self::of(&sums, max_cells))
     }
 
-    /// The table without the runs of `gone` and with those of `come`, and the cells that changed, ascending; `None` when
-    /// there are too many now.
+    /// The table without the runs of `gone` and with those of `come`, and the cells that changed, ascending; by days when
+    /// there are too many hours now, and `None` when there are too many days.
     pub(crate) fn changed(&self, gone: &CellSums, come: &CellSums) -> Option<(Self, Vec<CellKey>)> {
-        let mut next = self.clone();
-        let gone = next.renumbered(gone);
-        let come = next.renumbered(come);
+        self.clone().with(gone, come).or_else(|| match self.width {
+            Width::Hour => self.by_days()?.with(gone, come),
+            Width::Day => None,
+        })
+    }
+
+    fn with(mut self, gone: &CellSums, come: &CellSums) -> Option<(Self, Vec<CellKey>)> {
+        let gone = self.renumbered(gone);
+        let come = self.renumbered(come);
         let keys: BTreeSet<CellKey> = gone.keys().chain(come.keys()).copied().collect();
         for key in &keys {
-            next.change(*key, gone.get(key), come.get(key));
-            if next.cells > MAX_CELLS {
+            self.change(*key, gone.get(key), come.get(key));
+            if self.cells > self.max_cells {
                 return None;
             }
         }
-        next.is_small().then(|| (next, keys.into_iter().collect()))
+        self.is_small().then(|| (self, keys.into_iter().collect()))
     }
 
     fn is_small(&self) -> bool {
-        self.cells <= MAX_CELLS && self.texts_in_cells <= MAX_TEXTS && self.texts.len() <= MAX_TEXTS
+        self.cells <= self.max_cells && self.texts_in_cells <= MAX_TEXTS && self.texts.len() <= MAX_TEXTS
     }
 
-    /// The cells of `sums` with the numbers of this table.
+    /// The cells of `sums` with the numbers and the width of this table.
     fn renumbered(&mut self, sums: &CellSums) -> HashMap<CellKey, Cell> {
         let mut numbers = Vec::with_capacity(sums.texts.len());
         for text in sums.texts.iter() {
@@ -217,16 +293,23 @@ impl Rollup {
             });
         }
         let number = |text: u32| numbers[text as usize];
-        let cells = sums.cells.iter().map(|(key, cell)| {
-            let key = CellKey {
+        let mut cells: HashMap<CellKey, Cell> = HashMap::with_capacity(sums.cells.len());
+        for (key, cell) in &sums.cells {
+            let key = self.width.key(CellKey {
                 agent: number(key.agent),
                 version: number(key.version),
                 environment: number(key.environment),
                 hour: key.hour,
-            };
-            (key, cell.clone().renumbered(number))
-        });
-        cells.collect()
+            });
+            let cell = cell.clone().renumbered(number);
+            match cells.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(cell);
+                }
+                Entry::Occupied(mut sum) => sum.get_mut().change(None, Some(&cell)),
+            }
+        }
+        cells
     }
 
     fn change(&mut self, key: CellKey, gone: Option<&Cell>, come: Option<&Cell>) {
@@ -234,7 +317,7 @@ impl Rollup {
         for level in Level::ALL {
             let at = level.series(key);
             let series = Arc::make_mut(self.series.entry(at).or_default());
-            series.change(key.hour, gone, come);
+            series.change(self.width, key.hour, gone, come);
             if series.hours.is_empty() {
                 self.series.remove(&at);
             }
@@ -248,7 +331,7 @@ impl Rollup {
         self.cell(key).map_or((0, 0), |cell| (1, cell.texts()))
     }
 
-    /// The cell of one agent, version, environment and hour.
+    /// The cell of one agent, version and environment that begins with an hour.
     fn cell(&self, key: CellKey) -> Option<&Cell> {
         self.series.get(&Level::Each.series(key))?.at(key.hour)
     }
@@ -268,6 +351,10 @@ impl Rollup {
 
     /// Whether this table holds what `other` does, which was made from the index just now and so has exact bounds.
     pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        if self.width > other.width {
+            // There were more hours once than there are now.
+            return other.by_days().is_some_and(|other| self.agrees_with(&other));
+        }
         let (ours, others) = (self.plain(), other.plain());
         ours.len() == others.len()
             && ours.iter().zip(&others).all(|((key, cell), (other_key, other))| {
@@ -303,3 +390,42 @@ impl Rollup {
 
 /// A cell without texts, and the failures, codes and models that it counts.
 type PlainCell<'a> = (Cell, BTreeMap<&'a str, u64>, BTreeMap<&'a str, u64>, BTreeMap<&'a str, ModelUsage>);
+
+#[cfg(test)]
+mod tests {
+    use agenttracer_model::Timestamp;
+
+    use super::*;
+    use crate::gather::Aggregate;
+    use crate::summary::tests::run;
+
+    /// A run of one agent each hour, from `hours.start` on.
+    fn sums(hours: Range<i64>) -> CellSums {
+        let mut sums = CellSums::default();
+        for hour in hours {
+            let started_at = Timestamp::from_micros(1_780_000_000_000_000 + hour * cell::HOUR);
+            sums.add(&crate::RunSummary { started_at, duration_ms: Some(hour as u64), ..run(hour as u64) }).unwrap();
+        }
+        sums
+    }
+
+    #[test]
+    fn cells_are_days_where_hours_are_too_many() {
+        let hours = Rollup::of(&sums(0..60), 60).unwrap();
+        assert_eq!((hours.width, hours.keys().len()), (Width::Hour, 60));
+        let days = Rollup::of(&sums(0..60), 59).unwrap();
+        assert_eq!(days.width, Width::Day);
+        assert!(days.keys().len() <= 4 && days.keys().iter().all(|key| key.hour % 24 == 0), "{:?}", days.keys());
+        assert!(days.agrees_with(&hours) && !hours.agrees_with(&days));
+        assert!(!days.agrees_with(&Rollup::of(&sums(0..59), 60).unwrap()));
+        assert!(Rollup::of(&sums(0..60), 2).is_none());
+
+        // One hour more than there may be: from then on, all of them are days.
+        let (more, changed) = hours.changed(&CellSums::default(), &sums(60..61)).unwrap();
+        assert_eq!((more.width, changed.len()), (Width::Day, 1));
+        assert!(more.agrees_with(&Rollup::of(&sums(0..61), 1000).unwrap()));
+        let (fewer, _) = more.changed(&sums(0..50), &CellSums::default()).unwrap();
+        assert!(fewer.agrees_with(&Rollup::of(&sums(50..61), 1000).unwrap()));
+        assert!(fewer.keys().len() < more.keys().len());
+    }
+}

@@ -8,8 +8,8 @@ use tantivy::DocId;
 use tantivy::columnar::StrColumn;
 
 use crate::columns::{Columns, Number, Text, unreadable};
-use crate::gather::{Aggregate, Numbered, Values, dictionary};
-use crate::{Fact, Filter, Histogram, IndexError, RunSummary, Snapshot};
+use crate::gather::{Aggregate, Numbered, UsageValues, Values, dictionary};
+use crate::{Amounts, Fact, Filter, Histogram, IndexError, RunSummary, Snapshot};
 
 /// The most codes of failures, and signals, that are told apart.
 const MAX_CODES: usize = 10_000;
@@ -49,6 +49,8 @@ pub struct Side {
     pub reasons: [Sets; 5],
     /// Which models they asked.
     pub models: Sets,
+    /// What they used of all models together, of those that say more than none.
+    pub usage: Amounts<Numbers>,
 }
 
 /// A number of each run: as they are up to 100,000 of them, beyond that in a [`Histogram`].
@@ -127,6 +129,20 @@ pub struct Sets {
     pub larger: u64,
     /// There were more than 10,000 different sets, or 100,000 different values: none of them is here.
     pub is_cut: bool,
+}
+
+impl Amounts<Numbers> {
+    /// Adds what one run used. None is left out: a run that does not say how much cannot be told from one that used nothing.
+    fn add(&mut self, run: Amounts<u64>) {
+        let Self { input_tokens, output_tokens, cost_nano_usd } = self;
+        for (numbers, number) in
+            [(input_tokens, run.input_tokens), (output_tokens, run.output_tokens), (cost_nano_usd, run.cost_nano_usd)]
+        {
+            if number > 0 {
+                numbers.add(number);
+            }
+        }
+    }
 }
 
 impl Side {
@@ -337,6 +353,7 @@ struct SegmentSide<'a> {
     /// The values of the fact column that name a model, with their numbers.
     models: HashMap<u64, u32>,
     buffers: Values,
+    usage: UsageValues,
     ms: Vec<u64>,
     run: Vec<Choice>,
 }
@@ -403,6 +420,7 @@ impl Aggregate for Gathering {
         let mut types = RunTypes::default();
         run.steps.iter().for_each(|step| types.add(step.step_type, step.latency_ms));
         types.end(&mut self.side);
+        self.side.usage.add(run.usage.iter().fold(Amounts::default(), |sum, used| sum.and(used.amounts)));
         let decisions: Vec<_> = run.decisions.iter().map(|made| self.choice(made.reason, &made.selected)).collect();
         self.add_decisions(&decisions);
         if self.has_models {
@@ -445,13 +463,15 @@ impl Aggregate for Gathering {
             signals: RunCounts::new(columns.text(Text::Signal)?),
             models: if self.has_models { models(columns, &mut self.models)? } else { HashMap::new() },
             buffers: Values::default(),
+            usage: UsageValues::default(),
             ms: Vec::new(),
             run: Vec::new(),
         })
     }
 
     fn add_docs(&mut self, segment: &mut SegmentSide<'_>, docs: &[DocId]) -> Result<(), IndexError> {
-        let SegmentSide { columns, step_types, decisions, failures, signals, models, buffers, ms, run, .. } = segment;
+        let SegmentSide { columns, step_types, decisions, failures, signals, models, buffers, usage, ms, run, .. } =
+            segment;
         if let Some(failed) = segment.failed {
             let statuses = buffers.one_each(columns.text(Text::Status)?.ords(), docs);
             self.side.failed += statuses.iter().filter(|ord| **ord == failed).count() as u64;
@@ -473,6 +493,17 @@ impl Aggregate for Gathering {
             steps.iter().zip(&mut ms).for_each(|(ord, ms)| types.add(step_types[*ord as usize], *ms));
             types.end(&mut self.side);
         }
+
+        // All that a document used stands together.
+        let mut of_run = (DocId::MAX, Amounts::default());
+        usage.each(columns, docs, |doc, _, _, amounts| {
+            if doc != of_run.0 {
+                self.side.usage.add(of_run.1);
+                of_run = (doc, Amounts::default());
+            }
+            of_run.1 = of_run.1.and(amounts);
+        })?;
+        self.side.usage.add(of_run.1);
 
         buffers.load(columns.text(Text::Decision)?.ords(), docs);
         for ords in buffers.by_doc() {
@@ -580,6 +611,18 @@ mod tests {
             }
             let models = run.facts().filter(|(key, _)| *key == "model").map(|(_, model)| model.into_owned());
             count_set(&mut side.models, models.collect());
+            let Amounts { input_tokens, output_tokens, cost_nano_usd } = &mut side.usage;
+            let amounts: [(&mut Numbers, fn(&Amounts<u64>) -> u64); 3] = [
+                (input_tokens, |used| used.input_tokens),
+                (output_tokens, |used| used.output_tokens),
+                (cost_nano_usd, |used| used.cost_nano_usd),
+            ];
+            for (numbers, amount) in amounts {
+                let used = run.usage.iter().map(|used| u128::from(amount(&used.amounts))).sum::<u128>();
+                if used > 0 {
+                    numbers.add(u64::try_from(used).unwrap_or(u64::MAX));
+                }
+            }
         }
         side
     }

@@ -100,7 +100,8 @@ impl Store {
         }
         let reader = self.reader(&index, options)?;
         let (next, keys) = (checkpoint.next, checkpoint.metadata_keys());
-        let (rollup_files, rollup) = self.rollup(&checkpoint, directory.clone(), &reader.searcher(), &fields)?;
+        let (rollup_files, rollup) =
+            self.rollup(&checkpoint, directory.clone(), &reader.searcher(), &fields, options)?;
         let notes = Notes::new(Arc::clone(&self.disk), &self.dir, checkpoint.noted);
         Ok(Ok(Opened { directory, index, reader, fields, next, keys, notes, rollup, rollup_files }))
     }
@@ -124,14 +125,16 @@ impl Store {
         directory: DiskDirectory,
         searcher: &Searcher,
         fields: &Fields,
+        options: &Options,
     ) -> tantivy::Result<(Files, Option<Rollup>)> {
+        let max_cells = options.max_rollup_cells;
         if checkpoint.rollups_over {
             return Ok((Files::anew(directory, &[]), None));
         }
         let reason = if checkpoint.rollups.is_empty() {
             "no commit names them".to_owned()
         } else {
-            match Files::read(&*self.disk, &self.dir, directory.clone(), &checkpoint.rollups)? {
+            match Files::read(&*self.disk, &self.dir, directory.clone(), &checkpoint.rollups, max_cells)? {
                 Ok(read) => return Ok(read),
                 Err(reason) => reason,
             }
@@ -139,7 +142,7 @@ impl Store {
         if searcher.num_docs() > 0 {
             tracing::info!(dir = %self.dir.display(), reason, "the rollups are made anew from the index");
         }
-        let rollup = Rollup::of_index(searcher, fields).map_err(|error| match error {
+        let rollup = Rollup::of_index(searcher, fields, max_cells).map_err(|error| match error {
             IndexError::Document(what) => TantivyError::DataCorruption(DataCorruption::comment_only(what)),
             error => TantivyError::SystemError(error.to_string()),
         })?;
@@ -155,7 +158,8 @@ impl Store {
             let index = tantivy::Index::create(directory.clone(), schema.clone(), cold::settings())?;
             let reader = self.reader(&index, options)?;
             let notes = Notes::new(Arc::clone(&self.disk), &self.dir, Noted::default());
-            let (rollup, rollup_files) = (Some(Rollup::default()), Files::anew(directory.clone(), &[]));
+            let (rollup, rollup_files) =
+                (Some(Rollup::empty(options.max_rollup_cells)), Files::anew(directory.clone(), &[]));
             let (next, keys) = (Position::ZERO, MetadataKeys::default());
             Ok(Opened { directory, index, reader, fields, next, keys, notes, rollup, rollup_files })
         };

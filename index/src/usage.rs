@@ -64,6 +64,15 @@ impl ModelUsage {
 }
 
 impl Amounts<u64> {
+    /// Both together; each number saturates.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cost_nano_usd: self.cost_nano_usd.saturating_add(other.cost_nano_usd),
+        }
+    }
+
     pub(crate) fn wide(self) -> Amounts<u128> {
         Amounts {
             input_tokens: self.input_tokens.into(),

@@ -169,7 +169,7 @@ impl Checker {
         if documents > runs + differences {
             self.differs(|| format!("the index has {documents} runs, of which the log has {runs}"));
         }
-        match Rollup::of_index(&self.searcher, &self.fields) {
+        match Rollup::of_index(&self.searcher, &self.fields, Options::default().max_rollup_cells) {
             Err(error) => self.differs(|| format!("the rollups cannot be checked: {error}")),
             Ok(Some(made)) => match &self.rollup {
                 Some(stored) if stored.agrees_with(&made) => {}

@@ -130,11 +130,14 @@ fn answers(snapshot: &Snapshot, filter: &Filter) -> impl PartialEq + std::fmt::D
     let facets = [Facet::AgentId, Facet::AgentVersion, Facet::Environment, Facet::Status, Facet::FailureCode];
     let facets = [&facets[..], &[Facet::StepType, Facet::FailureType, Facet::HasRetries]].concat();
     let edges: Vec<_> = (-2..40).map(|hour| Timestamp::from_micros(BEGIN + hour * HOUR)).collect();
+    let midnight = BEGIN.div_euclid(24 * HOUR) * 24 * HOUR;
+    let days: Vec<_> = (0..4).map(|day| Timestamp::from_micros(midnight + day * 24 * HOUR)).collect();
     (
         snapshot.stats(filter).unwrap(),
         snapshot.facets(filter, &facets).unwrap(),
         snapshot.time_range(filter).unwrap(),
         snapshot.timeline(filter, &edges, true).unwrap(),
+        snapshot.timeline(filter, &days, true).unwrap(),
         snapshot.groups(filter, GroupBy::Agent).unwrap(),
         snapshot.groups(filter, GroupBy::Version).unwrap(),
         snapshot.count(filter, 1_000_000).unwrap(),
@@ -166,13 +169,18 @@ struct World {
     disk: Arc<dyn Disk>,
     dir: tempfile::TempDir,
     log: Arc<TestLog>,
+    max_cells: usize,
     index: Option<Index>,
 }
 
 impl World {
     fn new() -> Self {
-        let mut world =
-            Self { disk: Arc::new(RealDisk), dir: tempfile::tempdir().unwrap(), log: TestLog::new(), index: None };
+        Self::with(Options::default().max_rollup_cells)
+    }
+
+    fn with(max_cells: usize) -> Self {
+        let (disk, dir, log) = (Arc::new(RealDisk), tempfile::tempdir().unwrap(), TestLog::new());
+        let mut world = Self { disk, dir, log, max_cells, index: None };
         world.open();
         world
     }
@@ -182,7 +190,8 @@ impl World {
     }
 
     fn open(&mut self) {
-        let options = Options { commit_every: Duration::from_secs(3600), ..options() };
+        let max_rollup_cells = self.max_cells;
+        let options = Options { commit_every: Duration::from_secs(3600), max_rollup_cells, ..options() };
         self.index = Some(open(&self.disk, &self.at(), &self.log, options).unwrap());
     }
 
@@ -231,11 +240,15 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_answers_are_the_same(ops in prop::collection::vec(op(), 20..90)) {
-        let mut world = World::new();
+    fn whatever_happens_the_answers_are_the_same(
+        ops in prop::collection::vec(op(), 20..90),
+        // Enough for hours; for days, after a while; and for neither.
+        max_cells in prop::sample::select(vec![200_000_usize, 16, 16, 6]),
+    ) {
+        let mut world = World::with(max_cells);
         for op in &ops {
             world.apply(op);
             let snapshot = world.index().snapshot();

@@ -202,6 +202,6 @@ pub(crate) fn compare(shared: &Shared, asked: &Asked) -> Result<Answer, Refusal>
     let snapshot = asked.snapshot(shared);
     let base = snapshot.side(&wanted.base.filter)?;
     let candidate = snapshot.side(&wanted.candidate.filter)?;
-    let comparison = Comparison::of(&base, &candidate, asked.stop()).ok_or(Refusal::TimedOut)?;
+    let comparison = Comparison::of(&base, &candidate, asked.stop())?;
     Answer::json(&CompareView::new(wanted, [base.runs, candidate.runs], comparison))
 }

@@ -3,15 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use agenttracer_index::{Numbers, Sets, Side, Stop};
+use agenttracer_index::{IndexError, Numbers, Sets, Side, Stop};
 use agenttracer_model::taxonomy::{DecisionType, SignalCode, StepType};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::statistics::{Interval, Proportion, Ranks, Sample, Table, TestKind, benjamini_hochberg};
 use crate::wire::{
-    CategoryView, DifferenceView, DistributionView, Ends, NumbersView, QuantityView, RateView, ShareView, State,
-    TestName, Verdict, two_decimals,
+    Amount, CategoryView, DifferenceView, DistributionView, Ends, NumbersView, QuantityView, RateView, ShareView,
+    State, TestName, Verdict, two_decimals,
 };
 
 /// Below so many runs on a side nothing is tested: intervals are wide, and approximations poor.
@@ -37,23 +37,25 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// Compares two sides that have no run in common. `None` when nobody waits for it any more.
+    /// Compares two sides that have no run in common.
     ///
-    /// The same sides give the same answer. Distributions with rare categories take the longest: their random tables.
-    pub(crate) fn of(base: &Side, candidate: &Side, stop: &Stop) -> Option<Self> {
+    /// The same sides give the same answer. Distributions with rare categories take the longest, for their random tables: also of
+    /// few runs it is no short question.
+    ///
+    /// # Errors
+    /// `GivenUp` when nobody waits for it any more.
+    pub(crate) fn of(base: &Side, candidate: &Side, stop: &Stop) -> Result<Self, IndexError> {
         let (rates, failures_left_out) = rates(base, candidate);
-        let quantities = quantities(base, candidate);
+        let quantities = quantities(base, candidate, stop)?;
         let mut distributions = Vec::new();
         for (metric, name, [base_sets, candidate_sets]) in sets(base, candidate) {
-            if stop.is_given_up() {
-                return None;
-            }
+            stop.go_on()?;
             let sides = [(base.runs, base_sets), (candidate.runs, candidate_sets)];
             distributions.push(distribution(metric, name, sides));
         }
         let mut comparison = Self { rates, failures_left_out, quantities, distributions };
         comparison.adjust();
-        Some(comparison)
+        Ok(comparison)
     }
 
     /// What came out of each comparison.
@@ -171,27 +173,78 @@ fn ends(interval: Interval) -> Ends {
     [interval.low, interval.high]
 }
 
-fn quantities(base: &Side, candidate: &Side) -> Vec<QuantityView> {
-    let mut quantities = vec![quantity("duration_ms", None, [&base.duration_ms, &candidate.duration_ms])];
+fn quantities(base: &Side, candidate: &Side, stop: &Stop) -> Result<Vec<QuantityView>, IndexError> {
+    let any = |sides: [&Numbers; 2]| sides.iter().any(|numbers| numbers.count() > 0);
+    let mut asked = vec![("duration_ms", None, Unit::Whole, [&base.duration_ms, &candidate.duration_ms])];
     for (step_type, sides) in StepType::ALL.iter().zip(base.step_latency_ms.iter().zip(&candidate.step_latency_ms)) {
-        if sides.0.count() + sides.1.count() > 0 {
+        if any([sides.0, sides.1]) {
             let name = Some(step_type.as_str().to_owned());
-            quantities.push(quantity("step_latency_ms", name, [sides.0, sides.1]));
+            asked.push(("step_latency_ms", name, Unit::Whole, [sides.0, sides.1]));
         }
     }
-    quantities.push(quantity("retry_waste_ms", None, [&base.retry_waste_ms, &candidate.retry_waste_ms]));
-    quantities
+    asked.push(("retry_waste_ms", None, Unit::Whole, [&base.retry_waste_ms, &candidate.retry_waste_ms]));
+    let (base, candidate) = (&base.usage, &candidate.usage);
+    for (metric, unit, sides) in [
+        ("input_tokens", Unit::Whole, [&base.input_tokens, &candidate.input_tokens]),
+        ("output_tokens", Unit::Whole, [&base.output_tokens, &candidate.output_tokens]),
+        ("cost_usd", Unit::NanoDollars, [&base.cost_nano_usd, &candidate.cost_nano_usd]),
+    ] {
+        if any(sides) {
+            asked.push((metric, None, unit, sides));
+        }
+    }
+    let compared = asked.into_iter().map(|(metric, name, unit, sides)| {
+        stop.go_on()?;
+        Ok(quantity(metric, name, unit, sides))
+    });
+    compared.collect()
 }
 
-fn quantity(metric: &'static str, name: Option<String>, sides: [&Numbers; 2]) -> QuantityView {
+/// In what the numbers of runs are counted.
+#[derive(Clone, Copy)]
+enum Unit {
+    /// As they are shown.
+    Whole,
+    /// Billionths of a dollar, which are shown as dollars.
+    NanoDollars,
+}
+
+impl Unit {
+    fn amount(self, number: u64) -> Amount {
+        match self {
+            Self::Whole => Amount::Whole(number),
+            Self::NanoDollars => Amount::Dollars(self.scaled(number as f64)),
+        }
+    }
+
+    /// A difference, which need not be whole.
+    fn scaled(self, number: f64) -> f64 {
+        match self {
+            Self::Whole => number,
+            Self::NanoDollars => number / 1e9,
+        }
+    }
+
+    /// Rounded to a hundredth, or to a billionth of a dollar.
+    fn mean(self, mean: f64) -> f64 {
+        match self {
+            Self::Whole => two_decimals(mean),
+            Self::NanoDollars => self.scaled(mean.round()),
+        }
+    }
+}
+
+fn quantity(metric: &'static str, name: Option<String>, unit: Unit, sides: [&Numbers; 2]) -> QuantityView {
     let exact = sides.iter().all(|numbers| numbers.is_exact());
     let [base, candidate] = sides.map(|numbers| Sample::new(numbers.ascending(!exact)));
     let enough = is_enough([base.size(), candidate.size()]);
     let difference = |percent: u32| {
         let (before, after) = (base.percentile(percent), candidate.percentile(percent));
         DifferenceView {
-            difference: before.zip(after).map(|(before, after)| after as f64 - before as f64),
-            confidence_interval: enough.then(|| ends(base.percentile_difference(&candidate, percent))),
+            difference: before.zip(after).map(|(before, after)| unit.scaled(after as f64 - before as f64)),
+            confidence_interval: enough.then(|| {
+                ends(base.percentile_difference(&candidate, percent)).map(|end| end.map(|end| unit.scaled(end)))
+            }),
         }
     };
     let verdict = if enough {
@@ -202,9 +255,9 @@ fn quantity(metric: &'static str, name: Option<String>, sides: [&Numbers; 2]) ->
     };
     let view = |sample: &Sample, numbers: &Numbers| NumbersView {
         runs: sample.size(),
-        mean: (sample.size() > 0).then(|| two_decimals(numbers.sum() as f64 / sample.size() as f64)),
-        p50: sample.percentile(50),
-        p95: sample.percentile(95),
+        mean: (sample.size() > 0).then(|| unit.mean(numbers.sum() as f64 / sample.size() as f64)),
+        p50: sample.percentile(50).map(|number| unit.amount(number)),
+        p95: sample.percentile(95).map(|number| unit.amount(number)),
     };
     QuantityView {
         metric,

@@ -76,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) ingest_port: Option<u16>,
     /// One permit for each client that may follow.
     pub(crate) followers: Arc<Semaphore>,
+    /// One permit for all of them: many followers of a busy log take no more than one turn of the short questions.
+    pub(crate) following: Semaphore,
     /// Turned when the server stops.
     pub(crate) closing: watch::Sender<bool>,
     /// Names the log in entity tags: positions mean something else in another one.
@@ -104,6 +106,7 @@ impl QueryState {
             timeout: options.timeout,
             ingest_port: options.ingest_port,
             followers: Arc::new(Semaphore::new(options.max_followers.min(Semaphore::MAX_PERMITS))),
+            following: Semaphore::new(1),
             closing: watch::Sender::new(false),
             log,
             cache: RunCache::new(options.cache_bytes),

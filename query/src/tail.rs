@@ -87,8 +87,11 @@ impl Tail {
             let snapshot = self.shared.index.snapshot();
             if snapshot.position() > self.next {
                 let (shared, filter, from) = (Arc::clone(&self.shared), Arc::clone(&self.filter), self.next);
+                // Nobody closes the semaphore.
+                let turn = self.shared.following.acquire().await;
                 // Too many questions at a time, or a fault: the same is tried again a little later.
                 let looked = self.shared.gate.run(move || look(&shared, &snapshot, &filter, from)).await;
+                drop(turn);
                 if let Ok(Ok(found)) = looked {
                     self.next = found.next;
                     if !found.events.is_empty() {

@@ -109,7 +109,7 @@ pub(crate) struct Shown {
 }
 
 /// What is always shown.
-const HEADLINES: [&str; 4] = ["failure_rate", "retry_rate", "duration_ms", "retry_waste_ms"];
+const HEADLINES: [&str; 5] = ["failure_rate", "retry_rate", "duration_ms", "retry_waste_ms", "cost_usd"];
 /// The most categories of a distribution that are shown without `all`.
 const CATEGORIES: usize = 5;
 /// The longest label.
@@ -297,6 +297,8 @@ impl Table {
                 "duration_ms" => ("duration", Unit::Ms),
                 "step_latency_ms" => ("latency of steps", Unit::Ms),
                 "retry_waste_ms" => ("retry waste", Unit::Ms),
+                "input_tokens" => ("input tokens", Unit::Count),
+                "output_tokens" => ("output tokens", Unit::Count),
                 "cost_usd" => ("cost", Unit::Usd),
                 other => (other, Unit::Count),
             };

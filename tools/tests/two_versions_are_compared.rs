@@ -19,7 +19,11 @@ fn runs(version: &str, count: u64, fails: u64, ms: u64) -> Vec<Value> {
             "started_at": format!("2026-11-22T10:{:02}:{:02}Z", number / 60, number % 60),
             "ended_at": format!("2026-11-22T12:{:02}:{:02}.{:03}Z", number / 60, number % 60, ms + number % 90),
             "failure": if failed { failure } else { Value::Null },
-            "steps": [],
+            "steps": [{
+                "seq": 0, "step_type": "respond", "name": "answer", "latency_ms": ms,
+                "started_at": "2026-11-22T10:00:00Z", "ended_at": "2026-11-22T10:00:01Z",
+                "metadata": {"model": "m-1", "input_tokens": 900 + number % 7, "cost_usd": 0.001 * fails as f64},
+            }],
         })
     };
     let mut runs: Vec<_> = (1..=count).map(run).collect();
@@ -55,6 +59,8 @@ async fn a_pipeline_can_go_by_the_exit_code() {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
     assert!(text.contains("● failed"), "{text}");
+    assert!(text.contains("● cost p50") && text.contains("0.0500 $") && text.contains("-0.0460 $"), "{text}");
+    assert!(!text.contains("input tokens"), "they do not differ: {text}");
     assert!(!text.contains('\u{1b}'), "colours, though nobody looks: {text}");
     for judgement in ["better", "worse", "regress", "improve"] {
         assert!(!text.contains(judgement), "{text}");

@@ -25,13 +25,13 @@ use std::sync::Arc;
 use agenttracer_storage::disk::Disk;
 use bincode::{Decode, Encode};
 
-use super::Rollup;
 use super::cell::Cell;
 use super::sums::{CellKey, CellSums};
+use super::{Rollup, Width};
 use crate::DiskDirectory;
 
 const MAGIC: &[u8; 8] = b"ATROLLUP";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_LEN: usize = 16;
 /// What the name of a file ends with.
 const ENDING: &str = ".rollup";
@@ -42,6 +42,7 @@ const TAKES_ALONG: usize = 2;
 
 #[derive(Encode, Decode)]
 struct Body {
+    width: Width,
     /// The names, codes and failures of the cells.
     texts: Vec<String>,
     cells: Vec<StoredCell>,
@@ -60,6 +61,8 @@ struct StoredCell {
 /// The files of the last commit, and who writes the next one.
 pub(crate) struct Files {
     directory: DiskDirectory,
+    /// Of the cells in all of them.
+    width: Width,
     /// Oldest first; with the cells that each holds, ascending.
     files: Vec<(String, Arc<[CellKey]>)>,
     next: u64,
@@ -70,24 +73,28 @@ pub(crate) struct Files {
 }
 
 /// The files of a commit to come.
-pub(crate) struct Written(Vec<(String, Arc<[CellKey]>)>);
+pub(crate) struct Written {
+    width: Width,
+    files: Vec<(String, Arc<[CellKey]>)>,
+}
 
 impl Written {
     /// No files: there are too many cells.
     pub(crate) fn none() -> Self {
-        Self(Vec::new())
+        Self { width: Width::default(), files: Vec::new() }
     }
 
     /// Their names, oldest first.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.0.iter().map(|(name, _)| name.clone()).collect()
+        self.files.iter().map(|(name, _)| name.clone()).collect()
     }
 }
 
 impl Files {
     /// None that can be used: the next file holds all cells. Those of the last commit stay until then.
     pub(crate) fn anew(directory: DiskDirectory, last: &[String]) -> Self {
-        Self { directory, files: Vec::new(), next: behind(last), left: last.to_vec(), renewing: false }
+        let (width, files) = (Width::default(), Vec::new());
+        Self { directory, width, files, next: behind(last), left: last.to_vec(), renewing: false }
     }
 
     /// Reads the files that a commit names. `Err` says why the table must be made anew.
@@ -99,6 +106,7 @@ impl Files {
         dir: &Path,
         directory: DiskDirectory,
         names: &[String],
+        max_cells: usize,
     ) -> io::Result<Result<(Self, Option<Rollup>), String>> {
         let mut sums = CellSums::default();
         let mut files = Vec::with_capacity(names.len());
@@ -111,6 +119,11 @@ impl Files {
                 Err(error) if is_damage(&error) => return Ok(Err(format!("{name}: {error}"))),
                 Err(error) => return Err(error),
             };
+            if files.is_empty() {
+                sums.width = body.width;
+            } else if body.width != sums.width {
+                return Ok(Err(format!("{name}: its cells have another width than those before it")));
+            }
             let numbers: Vec<_> = body.texts.iter().map(|text| sums.texts.number(text)).collect();
             let number = |text: u32| numbers.get(text as usize).copied();
             let mut keys = Vec::with_capacity(body.cells.len());
@@ -134,8 +147,9 @@ impl Files {
             keys.sort_unstable();
             files.push((name.clone(), keys.into()));
         }
-        let read = Self { directory, files, next: behind(names), left: Vec::new(), renewing: false };
-        Ok(Ok((read, Rollup::of(sums))))
+        let width = sums.width;
+        let read = Self { directory, width, files, next: behind(names), left: Vec::new(), renewing: false };
+        Ok(Ok((read, Rollup::of(&sums, max_cells))))
     }
 
     /// Writes the cells that `changed`, and others that go into one file with them. Only [`committed`](Self::committed)
@@ -144,9 +158,11 @@ impl Files {
     /// # Errors
     /// When the disk fails; a part of a file may be there then, which the next writer removes.
     pub(crate) fn write(&mut self, rollup: &Rollup, changed: &[CellKey]) -> io::Result<Written> {
-        let mut files = if self.renewing { Vec::new() } else { self.files.clone() };
+        // Cells of another width replace all that there were.
+        let width = rollup.width();
+        let mut files = if self.renewing || width != self.width { Vec::new() } else { self.files.clone() };
         if changed.is_empty() && !files.is_empty() {
-            return Ok(Written(files));
+            return Ok(Written { width, files });
         }
         let mut keys: BTreeSet<CellKey> = changed.iter().copied().collect();
         while let Some((_, older)) = files.last().filter(|(_, older)| older.len() <= TAKES_ALONG * keys.len()) {
@@ -159,7 +175,7 @@ impl Files {
         self.left.push(name.clone());
         self.directory.write_new(Path::new(&name), &encode(rollup, &keys))?;
         files.push((name, keys.into()));
-        Ok(Written(files))
+        Ok(Written { width, files })
     }
 
     /// The next commit writes all cells into one new file: the texts that only former cells had are in none then.
@@ -175,7 +191,8 @@ impl Files {
     /// Takes over what a commit names, and removes what it does not.
     pub(crate) fn committed(&mut self, written: Written) {
         self.renewing = false;
-        let before = std::mem::replace(&mut self.files, written.0);
+        self.width = written.width;
+        let before = std::mem::replace(&mut self.files, written.files);
         self.left.extend(before.into_iter().map(|(name, _)| name));
         for name in std::mem::take(&mut self.left) {
             if self.files.iter().all(|(kept, _)| *kept != name)
@@ -215,7 +232,7 @@ pub(crate) fn is_whole(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
 /// # Errors
 /// When the file cannot be read, or is damaged.
 pub(crate) fn texts(disk: &dyn Disk, path: &Path, see: &mut dyn FnMut(&str, u64)) -> io::Result<()> {
-    let Body { texts, cells } = read(disk, path)?;
+    let Body { texts, cells, .. } = read(disk, path)?;
     let mut counts = vec![0; texts.len()];
     for StoredCell { agent, version, environment, cell, .. } in cells {
         let mut used = BTreeSet::from([agent, version, environment]);
@@ -265,7 +282,8 @@ fn encode(rollup: &Rollup, keys: &[CellKey]) -> Vec<u8> {
     });
     let cells = cells.collect();
     let mut bytes = vec![0; HEADER_LEN];
-    bincode::encode_into_std_write(Body { texts, cells }, &mut bytes, config()).expect("a Vec takes every byte");
+    bincode::encode_into_std_write(Body { width: rollup.width(), texts, cells }, &mut bytes, config())
+        .expect("a Vec takes every byte");
     let crc = crc32fast::hash(&bytes[HEADER_LEN..]);
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());

@@ -1,5 +1,5 @@
-//! Answering from cells. A filter on agents, versions, environments and times only is answered from them, whole hours at a
-//! time; any other goes over the runs.
+//! Answering from cells. A filter on agents, versions, environments and times only is answered from them, whole hours (or days)
+//! at a time; any other goes over the runs.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use agenttracer_model::Timestamp;
 use super::cell::{Bound, Cell, HOUR};
 use super::sums::CellSums;
 use super::texts::Texts;
-use super::{ANY, Grain, Level, Rollup, Series, SeriesKey};
+use super::{ANY, Grain, Level, Rollup, Series, SeriesKey, Width};
 use crate::filter::Dimensions;
 use crate::gather::Aggregate;
 use crate::matching::Plan;
@@ -62,7 +62,7 @@ struct Rolled<'a> {
     level: Level,
     grain: Grain,
     hours: Range<i64>,
-    /// The same question about the whole hours only.
+    /// The same question about whole cells only.
     whole: Filter,
     /// And about the rest of its times.
     edges: Vec<Filter>,
@@ -89,7 +89,7 @@ impl Rolled<'_> {
         for ([agent, version, environment], series) in self.rollup.series(self.level, &self.whole) {
             snapshot.go_on()?;
             let mut outcome = Ok(());
-            series.each(&self.hours, self.grain, &mut |hour, cell| {
+            series.each(self.rollup.width, &self.hours, self.grain, &mut |hour, cell| {
                 if outcome.is_ok() {
                     let texts = &self.rollup.texts;
                     let start = hour.saturating_mul(HOUR);
@@ -130,7 +130,7 @@ impl Snapshot {
         Ok(runs)
     }
 
-    /// How many runs match, where cells tell; exactly, unless more than `limit` lie beside whole hours.
+    /// How many runs match, where cells tell; exactly, unless more than `limit` lie beside whole cells.
     /// `hot` are hot.
     pub(crate) fn rolled_count(&self, filter: &Filter, hot: u64, limit: u64) -> Result<Option<Count>, IndexError> {
         // A list shows live runs when it is asked to.
@@ -153,11 +153,11 @@ impl Snapshot {
     }
 
     /// How cells answer `filter`, which is of ended runs, when names of `dimensions` are to be told apart; `None` when they
-    /// cannot, or when no hour of it is whole.
+    /// cannot, or when no cell is whole in its times.
     fn rolled<'a>(&'a self, filter: &Filter, dimensions: Dimensions, grain: Grain) -> Option<Rolled<'a>> {
         let rollup = self.rollup()?;
         let asked = filter.dimensions()?;
-        if filter.is_hopeless() {
+        if filter.is_hopeless() || rollup.width == Width::Day && grain == Grain::Hour {
             return None;
         }
         let level = match asked | dimensions {
@@ -168,13 +168,15 @@ impl Snapshot {
         };
         let start = filter.start_time.map(Timestamp::as_micros);
         let behind = filter.end_time.map(|end| end.as_micros().saturating_add(1));
-        let first = start.map(|start| start.div_euclid(HOUR) + i64::from(start.rem_euclid(HOUR) > 0));
-        let until = behind.map(|behind| behind.div_euclid(HOUR));
+        // Below, times are counted in cells.
+        let width = HOUR * rollup.width.hours();
+        let first = start.map(|start| start.div_euclid(width) + i64::from(start.rem_euclid(width) > 0));
+        let until = behind.map(|behind| behind.div_euclid(width));
         if first.zip(until).is_some_and(|(first, until)| first >= until) {
             return None;
         }
-        let at = |hour: i64| Timestamp::from_micros(hour.saturating_mul(HOUR));
-        let before = |hour: i64| Timestamp::from_micros(hour.saturating_mul(HOUR).saturating_sub(1));
+        let at = |cell: i64| Timestamp::from_micros(cell.saturating_mul(width));
+        let before = |cell: i64| Timestamp::from_micros(cell.saturating_mul(width).saturating_sub(1));
         let mut edges = Vec::new();
         if let Some(first) = first.filter(|first| filter.start_time != Some(at(*first))) {
             edges.push(Filter { end_time: Some(before(first)), ..filter.clone() });
@@ -183,7 +185,8 @@ impl Snapshot {
             edges.push(Filter { start_time: Some(at(until)), ..filter.clone() });
         }
         let whole = Filter { start_time: first.map(at), end_time: until.map(before), ..filter.clone() };
-        let hours = first.unwrap_or(i64::MIN)..until.unwrap_or(i64::MAX);
+        let hour = |cell: i64| cell * rollup.width.hours();
+        let hours = first.map_or(i64::MIN, hour)..until.map_or(i64::MAX, hour);
         Some(Rolled { rollup, level, grain, hours, whole, edges })
     }
 }
@@ -244,23 +247,23 @@ impl Snapshot {
         Ok(first.zip(last).map(|(first, last)| (Timestamp::from_micros(first), Timestamp::from_micros(last))))
     }
 
-    /// When the first or the last run of the cold index that matches began, of whole hours.
+    /// When the first or the last run of the cold index that matches began, of whole cells.
     fn end_of_cold(&self, filter: &Filter, last: bool) -> Result<Option<i64>, IndexError> {
         let ended = filter.ended();
-        let Some(rolled) = self.rolled(&ended, Dimensions::default(), Grain::Hour) else { return Ok(None) };
+        let Some(rolled) = self.rolled(&ended, Dimensions::default(), Grain::Any) else { return Ok(None) };
         let mut hours = Vec::new();
         for (_, series) in rolled.rollup.series(rolled.level, &rolled.whole) {
-            series.each(&rolled.hours, Grain::Hour, &mut |hour, _| hours.push(hour));
+            hours.extend(series.starts(&rolled.hours));
         }
         hours.sort_unstable();
         hours.dedup();
         if last {
             hours.reverse();
         }
-        // All runs of an hour may be masked.
+        // All runs of a cell may be masked.
         for hour in hours {
             let start = Timestamp::from_micros(hour * HOUR);
-            let end = Timestamp::from_micros(hour * HOUR + HOUR - 1);
+            let end = Timestamp::from_micros((hour + rolled.rollup.width.hours()) * HOUR - 1);
             let of_hour = Filter { start_time: Some(start), end_time: Some(end), ..ended.clone() };
             let mut range = TimeRange::default();
             self.gather_cold(&of_hour, &mut range)?;

@@ -4,6 +4,7 @@ use agenttracer_model::taxonomy::{FailureType, RunStatus};
 use tantivy::DocId;
 use tantivy::columnar::{Column, StrColumn};
 
+use super::Width;
 use super::cell::{Cell, hour_of};
 use super::texts::Texts;
 use crate::columns::{Columns, Number, Text};
@@ -17,12 +18,15 @@ pub(crate) struct CellKey {
     pub(crate) agent: u32,
     pub(crate) version: u32,
     pub(crate) environment: u32,
+    /// With which its time begins.
     pub(crate) hour: i32,
 }
 
 /// Runs put into cells: hot ones from their summaries, cold ones from columns, with the same outcome.
 #[derive(Default)]
 pub(crate) struct CellSums {
+    /// Of hours where runs were added; what files hold may be days.
+    pub(crate) width: Width,
     pub(crate) texts: Texts,
     pub(crate) cells: HashMap<CellKey, Cell>,
 }

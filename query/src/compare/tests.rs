@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use agenttracer_index::{DecisionSummary, FailureSummary, RunSummary, SignalSummary, StepSummary, Tenth};
+use agenttracer_index::{
+    Amounts, DecisionSummary, FailureSummary, RunSummary, SignalSummary, StepSummary, Tenth, UsageSummary,
+};
 use agenttracer_model::taxonomy::{FailureType, ReasonCode, RunStatus, SignalType};
 use agenttracer_model::timing::Timing;
 use agenttracer_model::{Metadata, Position, Timestamp, Value};
@@ -101,10 +103,17 @@ fn a_run(habits: Habits, random: &mut Random) -> RunSummary {
         decisions,
         signals,
         step_facts: Vec::<Arc<str>>::new(),
-        usage: Vec::new(),
+        usage: vec![used(model, duration_ms)],
         digest: None,
         batches: vec![Position::new(0)],
     }
+}
+
+/// Longer answers take longer and cost more.
+fn used(model: &str, duration_ms: u64) -> UsageSummary {
+    let (input_tokens, output_tokens) = (400 + 50 * (duration_ms / 700), duration_ms / 30);
+    let cost_nano_usd = 150 * input_tokens + 600 * output_tokens;
+    UsageSummary { model: model.into(), steps: 1, amounts: Amounts { input_tokens, output_tokens, cost_nano_usd } }
 }
 
 fn runs(count: usize, habits: Habits, random: &mut Random) -> Vec<RunSummary> {
@@ -174,8 +183,8 @@ fn what_was_changed_is_what_is_found() {
         ),
         (
             Habits { takes_ms: 2800.0, ..USUAL },
-            &["duration_ms ", "step_latency_ms tool"],
-            &["step_latency_ms ", "retry_waste_ms "],
+            &["duration_ms ", "step_latency_ms tool", "output_tokens ", "cost_usd "],
+            &["step_latency_ms ", "retry_waste_ms ", "input_tokens "],
         ),
         (Habits { caches: 50, ..USUAL }, &["selected tool_selection", "reason tool_selection"], &[]),
         (Habits { retries: 20, ..USUAL }, &["retry_rate ", "retry_waste_ms "], &[]),
@@ -214,6 +223,42 @@ fn a_difference_has_the_sign_of_the_candidate() {
     let duration = &comparison.quantities[0];
     assert!(duration.p50.difference.unwrap() < 0.0 && duration.verdict.effect_size.unwrap() < 0.0, "{duration:?}");
     assert!(duration.exact && duration.base.runs < 400, "some runs have no duration: {duration:?}");
+}
+
+#[test]
+fn costs_are_dollars_and_runs_that_say_nothing_do_not_count() {
+    let mut random = Random::new(13);
+    let silent = |mut run: RunSummary| {
+        run.usage.clear();
+        run
+    };
+    let with_cost = |cost_nano_usd: u64, mut run: RunSummary| {
+        let amounts = Amounts { cost_nano_usd, ..Amounts::default() };
+        let used = |model: &str| UsageSummary { model: model.into(), steps: 2, amounts };
+        run.usage = vec![used("m-1"), used("m-2")];
+        run
+    };
+    let population = runs(140, USUAL, &mut random);
+    let side = |cost| {
+        let mut side: Vec<_> = population[..100].iter().cloned().map(|run| with_cost(cost, run)).collect();
+        side.extend(population[100..].iter().cloned().map(silent));
+        side
+    };
+    let comparison = compare(&side(1_500), &side(2_000_000));
+    let metrics: Vec<_> = comparison.quantities.iter().map(|quantity| quantity.metric).collect();
+    assert_eq!(metrics.last(), Some(&"cost_usd"));
+    assert!(!metrics.contains(&"input_tokens"), "no run says how many: {metrics:?}");
+    let cost = comparison.quantities.last().unwrap();
+    let all = |dollars| NumbersView {
+        runs: 100,
+        mean: Some(dollars),
+        p50: Some(Amount::Dollars(dollars)),
+        p95: Some(Amount::Dollars(dollars)),
+    };
+    assert_eq!((cost.base, cost.candidate), (all(0.000_003), all(0.004)));
+    assert_eq!(cost.p50.difference, Some(0.003_997));
+    assert_eq!(cost.p50.confidence_interval, Some([Some(0.003_997), Some(0.003_997)]));
+    assert_eq!((cost.verdict.state, cost.verdict.effect_size), (State::Significant, Some(1.0)));
 }
 
 #[test]
@@ -278,5 +323,18 @@ fn a_question_that_was_given_up_ends() {
     let side = Side::of(&runs(40, USUAL, &mut Random::new(12))).unwrap();
     let stop = Stop::default();
     stop.give_up();
-    assert!(Comparison::of(&side, &side, &stop).is_none());
+    assert!(matches!(Comparison::of(&side, &side, &stop), Err(IndexError::GivenUp)));
+}
+
+#[test]
+fn it_says_again_and_again_that_it_is_still_at_work() {
+    let [base, candidate] = [1, 2].map(|seed| Side::of(&runs(40, USUAL, &mut Random::new(seed))).unwrap());
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let stop = Stop::with_pace({
+        let asked = Arc::clone(&asked);
+        move || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 1000
+    });
+    let comparison = Comparison::of(&base, &candidate, &stop).unwrap();
+    let times = asked.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(times, comparison.quantities.len() + comparison.distributions.len());
 }

@@ -111,6 +111,9 @@ def main() -> None:
     """Write the file."""
     durations = [RNG.lognormal(7, 1, n).astype(int) for n in (45, 60, 200)]
     wastes = [RNG.choice([0, 0, 0, 0, 100, 250, 900], n) for n in (80, 120)]
+    # In billionths of a dollar, of tokens at a price each: large, and often the same.
+    tokens = [np.random.default_rng(seed).integers(1, 9, n) * 250 for seed, n in ((1, 70), (2, 110))]
+    costs = [150 * of_side + 600 * (of_side // 5) for of_side in (tokens[0], tokens[1] + 250)]
     p_values = [list(RNG.uniform(0, 1, 7)), [0.001, 0.01, 0.01, 0.04, 0.2, 1.0, 1e-12], [0.5], [0.03] * 5]
     values = {
         "proportions": [proportion(*sides) for sides in PROPORTIONS],
@@ -119,6 +122,9 @@ def main() -> None:
             ranks(durations[1], durations[2] * 2),
             ranks(wastes[0], wastes[1]),
             ranks(RNG.integers(0, 5, 30), RNG.integers(1, 6, 40)),
+            ranks(tokens[0], tokens[1]),
+            ranks(costs[0], costs[1]),
+            ranks(costs[0] * 1_000_003, costs[1] * 1_000_003),
         ],
         "tables": [chi_squared(rows) for rows in TABLES],
         "small_tables": [permuted(rows) for rows in SMALL_TABLES],

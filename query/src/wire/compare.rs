@@ -124,14 +124,25 @@ pub(crate) struct QuantityView {
     pub(crate) verdict: Verdict,
 }
 
+/// In the unit of the metric: milliseconds, tokens or dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = CompareNumbers)]
 pub(crate) struct NumbersView {
     /// Runs that have the number.
     pub(crate) runs: u64,
     pub(crate) mean: Option<f64>,
-    pub(crate) p50: Option<u64>,
-    pub(crate) p95: Option<u64>,
+    #[schema(value_type = Option<f64>)]
+    pub(crate) p50: Option<Amount>,
+    #[schema(value_type = Option<f64>)]
+    pub(crate) p95: Option<Amount>,
+}
+
+/// The number of one run. Most are whole, and written as such.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Amount {
+    Whole(u64),
+    Dollars(f64),
 }
 
 /// Candidate less base.

@@ -29,7 +29,7 @@ fn counted<'r>(runs: &[&'r RunView], values: impl Fn(&'r RunView) -> BTreeSet<St
     counts.into_iter().map(|(value, runs)| json!({"value": value, "runs": runs})).collect()
 }
 
-async fn facets_agree(world: &World, query: &str, runs: &[&RunView]) {
+pub(crate) async fn facets_agree(world: &World, query: &str, runs: &[&RunView]) {
     let one = |text: &str| BTreeSet::from([text.to_owned()]);
     let answer = ask(world, &format!("/v1/facets?{query}limit=1000")).await;
     assert_eq!(answer["total_runs"], runs.len(), "{query}");
@@ -57,7 +57,7 @@ async fn facets_agree(world: &World, query: &str, runs: &[&RunView]) {
     }
 }
 
-async fn timelines_agree(world: &World, query: &str, runs: &[&RunView]) {
+pub(crate) async fn timelines_agree(world: &World, query: &str, runs: &[&RunView]) {
     for interval in ["1m", "1h", "1d"] {
         let counts = ask(world, &format!("/v1/runs/histogram?{query}interval={interval}")).await;
         let series = ask(world, &format!("/v1/timeseries?{query}interval={interval}")).await;
@@ -91,7 +91,7 @@ async fn timelines_agree(world: &World, query: &str, runs: &[&RunView]) {
     }
 }
 
-async fn groups_agree(world: &World, query: &str, runs: &[&RunView]) {
+pub(crate) async fn groups_agree(world: &World, query: &str, runs: &[&RunView]) {
     let answer = ask(world, &format!("/v1/agents?{query}")).await;
     let agents: BTreeSet<_> = runs.iter().map(|run| run.agent_id.as_str()).collect();
     assert_eq!((&answer["total_runs"], &answer["total_agents"]), (&json!(runs.len()), &json!(agents.len())), "{query}");
@@ -122,7 +122,7 @@ fn group_agrees(group: &Value, runs: &[&RunView], query: &str) {
     assert_eq!((&group["first_seen"], &group["last_seen"]), (&json!(first), &json!(last)), "{query}");
 }
 
-async fn distributions_agree(world: &World, query: &str, runs: &[&RunView]) {
+pub(crate) async fn distributions_agree(world: &World, query: &str, runs: &[&RunView]) {
     let decisions = ask(world, &format!("/v1/decisions?{query}limit=1000")).await;
     let made: Vec<_> = runs.iter().flat_map(|run| &run.decisions).collect();
     assert_eq!(decisions["total_decisions"], made.len(), "{query}");
@@ -157,7 +157,7 @@ async fn distributions_agree(world: &World, query: &str, runs: &[&RunView]) {
     assert_eq!(in_clusters, with_failure as u64, "{query}");
 }
 
-fn names_and_times(pairs: &[Pair]) -> Vec<Pair> {
+pub(crate) fn names_and_times(pairs: &[Pair]) -> Vec<Pair> {
     let rolled = ["agent_id", "agent_version", "environment", "start_time", "end_time"];
     pairs.iter().filter(|(name, _)| rolled.contains(name)).cloned().collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use agenttracer_model::taxonomy::RunStatus;
-use agenttracer_model::{RunView, sample};
+use agenttracer_model::{Run, RunView, sample};
 use http::StatusCode;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -14,19 +14,24 @@ use serde_json::{Value, json};
 
 use crate::support::World;
 
-/// 240 sample runs in three cold segments and the hot set, newest first; some without an end, some with two failures.
+/// One of 240 sample runs; some are without an end, some partial.
+pub(crate) fn a_run(number: u64) -> Run {
+    let mut run = sample::run(number * 101 % 240);
+    if number.is_multiple_of(9) {
+        run.ended_at = None;
+    }
+    if number % 40 == 1 {
+        run.status = RunStatus::Partial;
+    }
+    run
+}
+
+/// All of them in three cold segments and the hot set, newest first.
 pub(crate) static FILLED: LazyLock<(World, Vec<RunView>)> = LazyLock::new(|| {
     let world = World::new();
     let mut views = Vec::new();
     for number in 0..240_u64 {
-        let mut run = sample::run(number * 101 % 240);
-        if number % 9 == 0 {
-            run.ended_at = None;
-        }
-        if number % 40 == 1 {
-            run.status = RunStatus::Partial;
-        }
-        views.push(world.add(&run));
+        views.push(world.add(&a_run(number)));
         if number % 60 == 59 && number < 200 {
             world.freeze();
         }
@@ -119,7 +124,7 @@ pub(crate) fn query(pairs: &[Pair]) -> String {
 }
 
 /// The statistics of runs, as the contract words them.
-fn stats_of(runs: &[&RunView]) -> Value {
+pub(crate) fn stats_of(runs: &[&RunView]) -> Value {
     let mut failures: BTreeMap<String, u64> = BTreeMap::new();
     let mut steps: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut failed, mut latency, mut count) = (0_u64, 0_u64, 0_u64);
@@ -147,7 +152,7 @@ fn stats_of(runs: &[&RunView]) -> Value {
 }
 
 /// Equal but for the last digit of what is rounded, where the model's rounding is not the server's.
-fn assert_stats(found: &Value, expected: &Value, of: &str) {
+pub(crate) fn assert_stats(found: &Value, expected: &Value, of: &str) {
     let (mut found, mut expected) = (found.clone(), expected.clone());
     for rounded in ["success_rate", "avg_latency_ms"] {
         let (a, b) = (found[rounded].as_f64().unwrap(), expected[rounded].as_f64().unwrap());

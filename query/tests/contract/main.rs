@@ -3,6 +3,7 @@
 mod a_cursor_shows_each_run_once_while_others_arrive;
 mod a_query_ends_with_its_client_or_its_time;
 mod aggregates_agree_with_a_plain_model;
+mod answers_come_from_one_moment_while_runs_arrive;
 mod damage_costs_one_run_only;
 mod errors_have_the_contract_s_shapes;
 mod filters_agree_with_a_plain_model;

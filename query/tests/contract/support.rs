@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use agenttracer_index::{Index, Options, commit_channel};
-use agenttracer_model::{Position, Run, RunView, Timestamp};
+use agenttracer_model::{Position, Run, RunView, TimedEvent, Timestamp};
 use agenttracer_query::{QueryOptions, QueryState, routes};
 use agenttracer_storage::disk::{RealDisk, SystemClock};
 use agenttracer_storage::{
@@ -71,6 +71,14 @@ impl World {
         let position = outcome.recv_timeout(Duration::from_secs(60)).expect("a ticket is resolved").unwrap();
         let stored = self.log.inner.read(position).unwrap();
         RunView::fold([record::decode(&stored).unwrap()]).unwrap()
+    }
+
+    /// Stores events of a live run.
+    pub(crate) fn add_events(&self, run_id: Uuid, events: &[TimedEvent]) {
+        let (done, outcome) = mpsc::channel();
+        let batch = record::encode_events(run_id, events, NOW);
+        self.log.submit(batch, Box::new(move |result| done.send(result).unwrap())).unwrap();
+        outcome.recv_timeout(Duration::from_secs(60)).expect("a ticket is resolved").unwrap();
     }
 
     /// Moves all runs into the cold index.

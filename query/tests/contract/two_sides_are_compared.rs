@@ -1,7 +1,7 @@
 //! `/v1/compare` over HTTP: which runs are on which side, and that the numbers are those of the runs.
 
 use agenttracer_model::taxonomy::{DecisionType, FailureType, RunStatus, StepType};
-use agenttracer_model::{Failure, Run, RunView, sample};
+use agenttracer_model::{Failure, Run, RunView, StepView, Value as Number, sample};
 use http::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -90,6 +90,26 @@ fn agrees(answer: &Value, sides: [&[&RunView]; 2]) {
             let sums = runs.iter().filter_map(|run| of_run(&run)).collect();
             numbers(find(answer, "quantities", "step_latency_ms", Some(step_type.as_str())), sums);
         }
+
+        // What the steps say, each run's together, in billionths of a dollar.
+        let used = |key: &str, scale: f64| -> Vec<u64> {
+            let of_step = |step: &StepView| match step.metadata.get(key) {
+                Some(Number::Uint(number)) => *number,
+                Some(Number::Float(number)) => (number * scale).round() as u64,
+                _ => 0,
+            };
+            let of_run = |run: &&RunView| run.steps.iter().map(of_step).sum::<u64>();
+            runs.iter().map(of_run).filter(|used| *used > 0).collect()
+        };
+        numbers(find(answer, "quantities", "input_tokens", None), used("input_tokens", 1.0));
+        numbers(find(answer, "quantities", "output_tokens", None), used("output_tokens", 1.0));
+        let (cost, costs) = (find(answer, "quantities", "cost_usd", None), used("cost_usd", 1e9));
+        assert_eq!(cost[side]["runs"], costs.len());
+        for (key, percent) in [("p50", 50), ("p95", 95)] {
+            assert_eq!(cost[side][key], percentile(costs.clone(), percent) as f64 / 1e9);
+        }
+        let mean = costs.iter().sum::<u64>() as f64 / costs.len() as f64 / 1e9;
+        assert!((cost[side]["mean"].as_f64().unwrap() - mean).abs() < 1e-9);
 
         let selected = find(answer, "distributions", "selected", Some("tool_selection"));
         for category in selected["categories"].as_array().unwrap() {

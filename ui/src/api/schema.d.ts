@@ -753,12 +753,13 @@ export interface components {
             state: components["schemas"]["CompareState"];
             test: components["schemas"]["CompareTest"] | null;
         };
+        /** @description In the unit of the metric: milliseconds, tokens or dollars. */
         CompareNumbers: {
             /** Format: double */
             mean: number | null;
-            /** Format: u-int64 */
+            /** Format: double */
             p50: number | null;
-            /** Format: u-int64 */
+            /** Format: double */
             p95: number | null;
             /**
              * Format: u-int64

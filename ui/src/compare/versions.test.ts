@@ -56,6 +56,16 @@ const comparison = (more: Partial<Comparison> = {}): Comparison => ({
       p95: { difference: 900, confidence_interval: [100, 1200] },
       ...verdict,
     },
+    {
+      metric: 'cost_usd',
+      name: null,
+      exact: true,
+      base: { runs: 900, mean: 0.0125, p50: 0.012, p95: 0.04 },
+      candidate: { runs: 400, mean: 0.0105, p50: 0.009, p95: 1.5 },
+      p50: { difference: -0.003, confidence_interval: [-0.004, -0.0025] },
+      p95: { difference: 1.46, confidence_interval: [0.5, null] },
+      ...verdict,
+    },
   ],
   distributions: [
     {
@@ -129,6 +139,11 @@ describe('a comparison', () => {
     const waste = found.filter(({ id }) => id.startsWith('retry_waste_ms'));
     expect(waste.map(({ interval }) => interval)).toEqual([undefined, undefined]);
     expect(waste[1]?.difference).toBe('+900 ms (+100 ms to +1.20 s)');
+  });
+  it('tells costs in dollars', () => {
+    const [p50, p95] = lines().filter(({ id }) => id.startsWith('cost_usd'));
+    expect(p50).toMatchObject({ title: 'Cost, p50', base: { text: '$0.012', detail: 'of 900' }, difference: '−$0.003 (−$0.004 to −$0.0025)', runs: {} });
+    expect(p95).toMatchObject({ candidate: { text: '$1.50' }, difference: '+$1.46 (+$0.50 to open)' });
   });
   it('has the categories that differ most, of each distribution', () => {
     const parts = lines().filter(({ id }) => id.startsWith('selected'));

@@ -1,7 +1,7 @@
 /** What a comparison of two sides says, as lines of a page: pure. Words tell what changed, never whether that is welcome. */
 
 import type { CompareDistribution, CompareQuantity, CompareRate, CompareState, Comparison } from '../api/types.ts';
-import { count, duration, percent } from '../format/index.ts';
+import { count, dollars, duration, percent } from '../format/index.ts';
 import type { RunsSearch } from '../url/filter.ts';
 
 /** An estimate with its interval of 95 %, in the unit of its group's axis; an open end is one that the runs do not bound. */
@@ -61,7 +61,7 @@ function signed(number: number): string {
   return Number(text) === 0 ? '0' : `${number < 0 ? MINUS : '+'}${text}`;
 }
 
-const signedDuration = (ms: number) => (ms > 0 ? `+${duration(ms)}` : duration(ms));
+const withSign = (number: number, text: (number: number) => string) => `${number > 0 ? '+' : number < 0 ? MINUS : ''}${text(Math.abs(number))}`;
 
 /** `+5.3 points (+3.1 to +7.6)` */
 function withEnds(difference: string, ends: readonly (number | null)[] | null, format: (end: number) => string): string {
@@ -145,16 +145,23 @@ const QUANTITY_TITLES: Record<string, string> = {
   duration_ms: 'Duration of a run',
   step_latency_ms: 'Time in steps',
   retry_waste_ms: 'Time in attempts that were repeated',
+  input_tokens: 'Tokens in',
+  output_tokens: 'Tokens out',
+  cost_usd: 'Cost',
 };
+
+/** How the numbers of a quantity are written that is no time. */
+const QUANTITY_TEXTS: Record<string, (number: number | null) => string> = { input_tokens: count, output_tokens: count, cost_usd: dollars };
 
 function quantityLines(quantity: CompareQuantity): CompareLine[] {
   const id = `${quantity.metric} ${quantity.name ?? ''}`;
   const title = `${QUANTITY_TITLES[quantity.metric] ?? quantity.metric}${quantity.name === null ? '' : `: ${quantity.name}`}`;
+  const text = QUANTITY_TEXTS[quantity.metric] ?? duration;
   const runs: RunsSearch = {
     ...(quantity.metric === 'step_latency_ms' && quantity.name !== null ? { step_type: [quantity.name] as RunsSearch['step_type'] } : {}),
     ...(quantity.metric === 'retry_waste_ms' ? { retries: 'true' } : {}),
-    sort: 'duration_ms',
-    order: 'desc',
+    // Runs can be put in order by their times only.
+    ...(text === duration ? { sort: 'duration_ms', order: 'desc' } : {}),
   };
   const detail = (numbers: CompareQuantity['base']) => `of ${count(numbers.runs)}`;
   return (['p50', 'p95'] as const).map((percentile): CompareLine => {
@@ -167,9 +174,9 @@ function quantityLines(quantity: CompareQuantity): CompareLine[] {
       id: `${id} ${percentile}`,
       title: first ? `${title}, p50` : 'p95',
       isPart: !first,
-      base: { text: duration(base), detail: detail(quantity.base) },
-      candidate: { text: duration(quantity.candidate[percentile]), detail: detail(quantity.candidate) },
-      difference: difference === null ? undefined : withEnds(signedDuration(difference), confidence_interval, signedDuration),
+      base: { text: text(base), detail: detail(quantity.base) },
+      candidate: { text: text(quantity.candidate[percentile]), detail: detail(quantity.candidate) },
+      difference: difference === null ? undefined : withEnds(withSign(difference, text), confidence_interval, (end) => withSign(end, text)),
       interval: difference === null || scale === undefined ? undefined : interval(difference, confidence_interval, scale),
       state: first ? quantity.state : undefined,
       pAdjusted: first ? quantity.p_adjusted : null,

@@ -51,6 +51,15 @@ function signed(number: number, digits: number): string {
   return number < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
+/** `$1,204.50`, `$0.0123`: below a dollar as many digits as tell something. */
+export function dollars(number: number | null | undefined): string {
+  if (number === null || number === undefined || !Number.isFinite(number)) return '—';
+  const size = Math.abs(number);
+  const digits = size === 0 || size >= 0.995 ? 2 : Math.min(9, 2 - Math.floor(Math.log10(size)));
+  const text = size.toLocaleString('en-US', { minimumFractionDigits: Math.min(2, digits), maximumFractionDigits: digits });
+  return `${number < 0 ? '−' : ''}$${text}`;
+}
+
 /** `1.4 KiB` */
 export function bytes(number: number | null | undefined): string {
   if (number === null || number === undefined || !Number.isFinite(number)) return '—';
