@@ -4,7 +4,7 @@ use std::ops::Range;
 use super::form;
 use super::numbers::Numbers;
 use super::recent::Recent;
-use super::shape::{Expected, Layout, MAX_SHAPE_BYTES, MAX_SHAPES, Op, number, stream};
+use super::shape::{Expected, Layout, MAX_COLUMNS, MAX_SHAPE_BYTES, MAX_SHAPES, Op, number, stream};
 use super::state::{Id, State};
 use super::stream::take_stream;
 use super::{DECIMALS, HEAD_BYTES, NOT_DECIMAL, TIME_ID, V7};
@@ -62,11 +62,11 @@ impl<'a> Decoder<'a> {
         let mut budget = raw_bytes.checked_mul(4)?.checked_add(1024)?;
         let batches = take_varint(&mut stored)?;
         let mut numbers = Vec::new();
-        for _ in 0..take_varint(&mut stored)? {
+        for _ in 0..take_varint(&mut stored).filter(|count| *count <= MAX_COLUMNS)? {
             numbers.push(Numbers::take(&mut stored, &mut budget)?);
         }
         let mut streams = Vec::new();
-        for _ in 0..take_varint(&mut stored)? {
+        for _ in 0..take_varint(&mut stored).filter(|count| *count <= MAX_COLUMNS)? {
             let len = usize::try_from(take_varint(&mut stored)?).ok()?;
             streams.push(Stream { bytes: take_stream(&mut stored, len, &mut budget)?, at: 0 });
         }

@@ -8,6 +8,9 @@ pub(super) const MAX_SHAPES: usize = 4096;
 /// And no more bytes of them.
 pub(super) const MAX_SHAPE_BYTES: usize = 256 << 10;
 
+/// More columns, and more streams, than shapes of so many bytes can have: a key takes two bytes at least.
+pub(super) const MAX_COLUMNS: u64 = MAX_SHAPE_BYTES as u64 + 1024;
+
 /// Bit of a record's kind: a time follows the version.
 const TIMED: u8 = 0x80;
 /// Bit of a record's kind: a count of removed values follows.

@@ -161,3 +161,11 @@ fn a_small_frame_does_not_become_a_large_block() {
     assert!(stored.len() < 8_000, "{}", stored.len());
     assert!(decode(&stored, 100_000, TIME).is_none());
 }
+
+#[test]
+fn more_columns_than_there_may_be_are_refused_before_they_take_memory() {
+    let mut stored = vec![1];
+    crate::format::varint::put_varint(&mut stored, 8 << 20);
+    stored.resize(16 << 20, 0);
+    assert!(decode(&stored, 1 << 20, TIME).is_none());
+}
