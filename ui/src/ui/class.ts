@@ -4,5 +4,5 @@ export function cx(...names: (string | false | null | undefined)[]): string {
 }
 
 /** The look of a link in the text of a page: found without its colour, since it is underlined when it is pointed at and stands with an arrow;
- * as high as a finger needs, without taking more room. */
-export const LINK = '-my-1 inline-block py-1 text-accent hover:underline focus-visible:underline';
+ * as high as a finger needs. */
+export const LINK = 'inline-block py-1 text-accent hover:underline focus-visible:underline';
