@@ -136,7 +136,15 @@ function Found({
         </Section>
       </div>
       <div className="grid xl:grid-cols-[minmax(0,1fr)_minmax(0,400px)] 2xl:grid-cols-[minmax(0,1fr)_minmax(0,470px)] xl:divide-x xl:divide-line">
-        <Answer query={failures} loading={<SkeletonRows rows={8} />}>
+        <Answer
+          query={failures}
+          loading={
+            // As high as the heads and the rows that come.
+            <div className="border-t border-line pt-[66px]">
+              <SkeletonRows rows={CLUSTERS} />
+            </div>
+          }
+        >
           {(data) => <TopClusters failures={data} search={search} />}
         </Answer>
         <TopCodes search={search} />

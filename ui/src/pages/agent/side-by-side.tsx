@@ -101,7 +101,7 @@ export function SideBySide({
   ];
   const [left, right] = sides;
   return (
-    <div className="grid lg:grid-cols-[minmax(0,416px)_minmax(0,1fr)] lg:divide-x lg:divide-line xl:grid-cols-[minmax(0,440px)_minmax(0,1fr)]">
+    <div className="grid lg:grid-cols-[minmax(0,444px)_minmax(0,1fr)] lg:divide-x lg:divide-line xl:grid-cols-[minmax(0,456px)_minmax(0,1fr)]">
       <Section
         title={candidate === undefined ? `Version ${base.agent_version}` : 'Side by side'}
         flush
