@@ -72,7 +72,7 @@ fn live_event(run: u64, what: u8) -> TimedEvent {
             status: if what == 6 { RunStatus::Success } else { RunStatus::Failure },
             ended_at: Some(Timestamp::from_micros(of.started_at.as_micros() + i64::from(what) * 1_000_000)),
             removed_count: 0,
-            whole: false,
+            digest: None,
         }),
     };
     TimedEvent::new(Some(Timestamp::from_micros(of.started_at.as_micros() + i64::from(what))), event)

@@ -104,7 +104,7 @@ fn a_run(habits: Habits, random: &mut Random) -> RunSummary {
         signals,
         step_facts: Vec::<Arc<str>>::new(),
         usage: vec![used(model, duration_ms)],
-        digest: None,
+        whole: false,
         batches: vec![Position::new(0)],
     }
 }
