@@ -221,7 +221,7 @@ async fn the_engine_s_gauges_stand_on_both_listeners_and_move() {
             "agenttracer_index_hot_runs",
             "agenttracer_index_hot_bytes",
             "agenttracer_index_cold_runs",
-            "agenttracer_index_failed_commits",
+            "agenttracer_index_failed_commits_total",
             "agenttracer_log_damaged_places",
         ] {
             assert_eq!(gauge(&text, name), 0, "{name}");

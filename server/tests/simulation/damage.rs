@@ -20,6 +20,8 @@ use crate::story::{Story, is_segment, note};
 const CHECKED: [&str; 5] = ["store", "idx", "term", "fast", "fieldnorm"];
 /// tantivy's footer behind the bytes of a file: what version wrote it, and the checksum.
 const FOOTER_LEN: usize = 256;
+/// The front of a file says what it is. It is damaged more often than chance would: that is what opening can be refused for.
+const FRONT_LEN: usize = 128;
 
 impl Story {
     /// Damages one file, and opens the directory.
@@ -172,6 +174,7 @@ impl Story {
 
     /// Flips a bit or zeroes a sector; returns the bytes that it may have changed.
     fn damage(&mut self, path: &Path, len: usize) -> Range<usize> {
+        let len = if self.dice.random_bool(0.3) { len.min(FRONT_LEN) } else { len };
         if self.dice.random_bool(0.6) {
             let byte = self.dice.random_range(0..len);
             self.disk.flip_bit(path, byte, self.dice.random_range(0..8));
@@ -179,7 +182,7 @@ impl Story {
         } else {
             let sector = self.dice.random_range(0..len.div_ceil(SECTOR_LEN));
             self.disk.zero_sector(path, sector);
-            sector * SECTOR_LEN..len.min((sector + 1) * SECTOR_LEN)
+            sector * SECTOR_LEN..(sector + 1) * SECTOR_LEN
         }
     }
 }
