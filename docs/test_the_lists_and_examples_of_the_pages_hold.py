@@ -15,6 +15,7 @@ from sdk.agenttrace.testing import CapturedRuns
 
 DOCS = Path(__file__).parent
 FAILURES = (DOCS / "failures.md").read_text()
+DECISIONS_AND_SIGNALS = (DOCS / "decisions-and-signals.md").read_text()
 
 
 class HasAddresses(Protocol):
@@ -33,6 +34,17 @@ def table(page: str, head: str) -> list[list[str]]:
 
 def codes(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
+
+
+def by_type(page: str, head: str) -> dict[str, tuple[str, ...]]:
+    """The codes of each type; a row without a type belongs to the type above it, a row without a code is a heading."""
+    told: dict[str, tuple[str, ...]] = {}
+    for kind, code, *_ in table(page, head):
+        if kind:
+            (name,) = codes(kind)
+            told[name] = ()
+        told[name] += tuple(codes(code))
+    return told
 
 
 def first_column(page: str, head: str) -> tuple[str, ...]:
@@ -79,6 +91,9 @@ class World:
 
     def has_the_right_form(self, answer: int) -> bool:
         return answer > 1
+
+    def call_in_time(self) -> float:
+        return 0.9
 
     def search_knowledge_base(self) -> list[str]:
         return []
@@ -129,10 +144,54 @@ def test_failures_tells_the_lists() -> None:
     assert tuple(codes(told[1])) == _taxonomy.STEP_STATUSES
 
 
-@pytest.mark.parametrize("heading", examples(FAILURES))
+def test_decisions_and_signals_tells_the_lists() -> None:
+    assert by_type(DECISIONS_AND_SIGNALS, "decision_type") == dict(_taxonomy.REASON_CODES)
+    assert by_type(DECISIONS_AND_SIGNALS, "signal_type") == dict(_taxonomy.SIGNAL_CODES)
+    refused = re.search(r"the keys\n(.*?)are refused", DECISIONS_AND_SIGNALS, re.DOTALL)
+    assert refused is not None
+    assert tuple(codes(refused[1])) == _taxonomy.CONTENT_KEYS + _taxonomy.THOUGHT_KEYS
+
+
+EXAMPLES = examples(FAILURES) | examples(DECISIONS_AND_SIGNALS)
+
+
+def test_there_are_examples() -> None:
+    assert (len(examples(FAILURES)), len(examples(DECISIONS_AND_SIGNALS))) == (3, 2)
+
+
+@pytest.mark.parametrize("heading", EXAMPLES)
 def test_the_sdk_records_what_the_example_sends(heading: str) -> None:
-    run, code = examples(FAILURES)[heading]
+    run, code = EXAMPLES[heading]
     assert outline(recorded(code)) == outline(run)
+
+
+def test_the_decisions_and_signals_are_taken_as_told(server: HasAddresses) -> None:
+    for run, _ in examples(DECISIONS_AND_SIGNALS).values():
+        status, removed, stored = send(server, run)
+        assert (status, removed, stored["removed_count"]) == (201, None, 0)
+        told = [decision.get("candidates") for decision in run["decisions"]]
+        assert [decision["metadata"].get("candidates") for decision in stored["decisions"]] == told
+
+
+def test_each_signal_asks_for_attention_when_the_page_says_so(server: HasAddresses) -> None:
+    told: dict[tuple[str, str], bool] = {}
+    name = ""
+    for kind, code, attention, _ in table(DECISIONS_AND_SIGNALS, "signal_type"):
+        name = codes(kind)[0] if kind else name
+        told[name, codes(code)[0]] = {"true": True, "false": False}[attention]
+    signals = [
+        {"signal_type": kind, "signal_code": code, "value": value} for kind, code in told for value in (True, False)
+    ]
+    run: dict[str, Any] = {"agent_id": "the-signals-page", "agent_version": "1", "status": "success"}
+    run |= {"started_at": "2026-11-22T10:00:00Z", "quality_signals": signals}
+    _, _, stored = send(server, run)
+    asks = {
+        (signal["signal_type"], signal["signal_code"]): signal["value"]
+        for signal in stored["quality_signals"]
+        if signal["tone"] == "attention"
+    }
+    assert asks == told
+    assert len(stored["quality_signals"]) == 2 * len(told)
 
 
 def test_the_failures_are_taken_and_clustered_as_told(server: HasAddresses) -> None:
