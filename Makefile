@@ -109,7 +109,7 @@ test-python: build $(VENV)/.made ## the SDK as pip installs it, the example, the
 
 .PHONY: lint-shell
 lint-shell: $(VENV)/.made ## the shell scripts
-	$(VENV)/bin/shellcheck .ci/run deploy/debian/build deploy/debian/postinst deploy/debian/prerm deploy/debian/postrm docker/healthcheck server/tests/simulation/bugs/run
+	$(VENV)/bin/shellcheck .ci/run deploy/debian/build deploy/debian/postinst deploy/debian/prerm deploy/debian/postrm server/tests/simulation/bugs/run
 
 .PHONY: lint-docker
 lint-docker: $(VENV)/.made ## the image and how it is run

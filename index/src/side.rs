@@ -612,12 +612,11 @@ mod tests {
             let models = run.facts().filter(|(key, _)| *key == "model").map(|(_, model)| model.into_owned());
             count_set(&mut side.models, models.collect());
             let Amounts { input_tokens, output_tokens, cost_nano_usd } = &mut side.usage;
-            let amounts: [(&mut Numbers, fn(&Amounts<u64>) -> u64); 3] = [
-                (input_tokens, |used| used.input_tokens),
+            for (numbers, amount) in [
+                (input_tokens, (|used| used.input_tokens) as fn(&Amounts<u64>) -> u64),
                 (output_tokens, |used| used.output_tokens),
                 (cost_nano_usd, |used| used.cost_nano_usd),
-            ];
-            for (numbers, amount) in amounts {
+            ] {
                 let used = run.usage.iter().map(|used| u128::from(amount(&used.amounts))).sum::<u128>();
                 if used > 0 {
                     numbers.add(u64::try_from(used).unwrap_or(u64::MAX));

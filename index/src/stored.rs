@@ -481,7 +481,7 @@ mod tests {
     fn the_models_of_steps_come_back_in_the_order_they_had() {
         let usage = |model: &str| UsageSummary { model: model.into(), steps: 1, amounts: Amounts::default() };
         let lists: [(&[&str], &[&str]); 6] = [
-            (&["m-1", "m-2"], &["http_status\0200", "model\0m-1", "model\0m-2", "provider\0p"]),
+            (&["m-1", "m-2"], &["http_status\x00200", "model\0m-1", "model\0m-2", "provider\0p"]),
             (&["m-1"], &["model\0m-1", "model\0m-2"]),
             (&["m-1", "m-2"], &["model\0m-1"]),
             (&["m-1"], &["provider\0p", "model\0m-1"]),
