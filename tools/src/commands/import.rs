@@ -25,7 +25,7 @@ pub(crate) struct Import {
     /// The directory that takes the runs; it is made when it is not there, and no server may have it
     #[arg(long, env = "AGENTTRACER_DATA_DIR", value_name = "DIR", default_value = "./data")]
     data_dir: PathBuf,
-    /// Send the runs to the server with this ingest address instead, as http://127.0.0.1:8000 or https://traces.example
+    /// Send the runs to the server with this ingest address instead: its scheme, host and port
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     #[command(flatten)]
