@@ -17,6 +17,9 @@ const FORMAT: u32 = 1;
 /// How often a server looks whether the file is another one.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// What tells one state of the file from another: when it was written, its inode and its length.
+pub(crate) type Mark = (SystemTime, u64, u64);
+
 /// Why keys could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -172,8 +175,8 @@ impl KeyFile {
         KeyError::Io { file: self.path.clone(), source }
     }
 
-    /// What tells one state of the file from another.
-    fn mark(&self) -> Option<(SystemTime, u64, u64)> {
+    /// None while there is no file.
+    fn mark(&self) -> Option<Mark> {
         use std::os::unix::fs::MetadataExt;
         let data = std::fs::metadata(&self.path).ok()?;
         Some((data.modified().ok()?, data.ino(), data.len()))
@@ -191,28 +194,36 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Reads the file again whenever it is another one, until `stopped`. One that cannot be read changes nothing: the keys that
-/// were known stay. What ended is forgotten.
+impl Guard {
+    /// Reads the file again when it is another one than before. One that cannot be read changes nothing: the keys that were
+    /// known stay.
+    pub(crate) async fn look(&self) {
+        let mut known = self.seen.lock().await;
+        let mark = self.file.mark();
+        if mark == *known {
+            return;
+        }
+        let file = self.file.clone();
+        match tokio::task::spawn_blocking(move || file.load()).await {
+            Ok(Ok(loaded)) => {
+                self.keys.send_if_modified(|keys| {
+                    let changed = *keys != loaded;
+                    *keys = loaded;
+                    changed
+                });
+            }
+            Ok(Err(error)) => tracing::error!(%error, "the keys cannot be read; those known before stay valid"),
+            Err(_) => tracing::error!("reading the keys panicked"),
+        }
+        *known = mark;
+    }
+}
+
+/// Looks at the file every second until `stopped`, and forgets what ended.
 pub(crate) async fn watch(guard: Arc<Guard>, stopped: impl Future<Output = ()>) {
     let mut stopped = std::pin::pin!(stopped);
-    let mut known = None;
     loop {
-        let mark = guard.file.mark();
-        if mark != known {
-            let file = guard.file.clone();
-            match tokio::task::spawn_blocking(move || file.load()).await {
-                Ok(Ok(loaded)) => {
-                    guard.keys.send_if_modified(|keys| {
-                        let changed = *keys != loaded;
-                        *keys = loaded;
-                        changed
-                    });
-                }
-                Ok(Err(error)) => tracing::error!(%error, "the keys cannot be read; those known before stay valid"),
-                Err(_) => tracing::error!("reading the keys panicked"),
-            }
-            known = mark;
-        }
+        guard.look().await;
         guard.forget_ended();
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}

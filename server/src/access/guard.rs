@@ -9,9 +9,9 @@ use agenttracer_model::openapi::Document;
 use agenttracer_model::taxonomy::Scope;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use subtle::ConstantTimeEq;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
-use super::file::now;
+use super::file::{Mark, now};
 use super::rate::Rates;
 use super::sessions::{COOKIE, Session, Sessions};
 use super::{Key, KeyFile, Keys};
@@ -25,6 +25,8 @@ pub(crate) const X_CSRF_TOKEN: &str = "x-csrf-token";
 pub(crate) struct Guard {
     pub(crate) file: KeyFile,
     pub(crate) keys: watch::Sender<Keys>,
+    /// Which state of the file `keys` is.
+    pub(crate) seen: Mutex<Option<Mark>>,
     pub(crate) sessions: Sessions,
     rates: Rates,
     /// Whether a request must show a key at all.
@@ -99,7 +101,14 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 impl Guard {
     pub(crate) fn new(file: KeyFile, keys: Keys, required: bool) -> Arc<Self> {
         let keys = watch::Sender::new(keys);
-        Arc::new(Self { file, keys, sessions: Sessions::default(), rates: Rates::default(), required })
+        Arc::new(Self {
+            file,
+            keys,
+            seen: Mutex::default(),
+            sessions: Sessions::default(),
+            rates: Rates::default(),
+            required,
+        })
     }
 
     /// Lets a request through, or says why not. `Ok(None)`: nobody must show a key for this, or none was shown.
@@ -135,6 +144,15 @@ impl Guard {
     /// The key that a text is, if it is valid.
     pub(crate) fn key(&self, text: &str) -> Option<Key> {
         self.keys.borrow().find(text, now()).cloned()
+    }
+
+    /// As [`key`](Self::key), for somebody who waits: one that was made a moment ago is valid, too.
+    pub(crate) async fn newest_key(&self, text: &str) -> Option<Key> {
+        if let Some(key) = self.key(text) {
+            return Some(key);
+        }
+        self.look().await;
+        self.key(text)
     }
 
     /// Who sends these headers. A key that is shown and not valid is not made good by a cookie.

@@ -356,7 +356,7 @@ async fn sign_in(State(guard): State<Arc<Guard>>, request: Request) -> Response 
     let Some(Value::String(text)) = fields.get("key") else {
         return unprocessable(&[error("missing", "key", "Field required")]);
     };
-    let Some(key) = guard.key(text.trim()) else {
+    let Some(key) = guard.newest_key(text.trim()).await else {
         return problem(StatusCode::UNAUTHORIZED, "this key is not valid", &head.uri);
     };
     let Ok((cookie, session)) = guard.sessions.begin(&key.id, Instant::now()) else {

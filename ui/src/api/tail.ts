@@ -14,8 +14,8 @@ import { signedIn } from './session.ts';
 
 /** Something new. Without a run id it may have been any run. */
 export interface TailEvent {
-  /** The position of the log up to which everything is told. */
-  position: string;
+  /** The position of the log up to which everything is told; `undefined` when that is not known yet. */
+  position: string | undefined;
   /** The runs that changed; `'any'` when the server skipped some. */
   runs: readonly string[] | 'any';
 }
@@ -86,6 +86,8 @@ async function read(signal: AbortSignal, tell: Listener): Promise<void> {
   const response = await fetch('/v1/tail', { headers, signal, cache: 'no-store' });
   if (response.status === 401) return signedIn(signal);
   if (!response.ok || response.body === null) throw new Error(`status ${response.status}`);
+  // What a page shows may be older than the connection, and nobody told what happened in between.
+  if (position === undefined) tell({ position, runs: 'any' });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {
