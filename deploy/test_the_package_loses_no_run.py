@@ -81,6 +81,21 @@ def _ids(query: str) -> set[str]:
     return {found["run_id"] for found in json.loads(text(f"{query}/v1/runs?page_size=100"))}
 
 
+def test_it_brings_its_manual_and_its_completions(package: Path) -> None:
+    # What is in it, and not what is on the disk: some images tell dpkg to leave manuals out.
+    lines = _do("dpkg-deb", "--contents", package).splitlines()
+    files = {line.split()[-1]: line.split()[0] for line in lines if not line.endswith("/")}
+    pages = {path for path in files if path.startswith("./usr/share/man/man1/")}
+    assert {f"./usr/share/man/man1/agenttracer{of}.1.gz" for of in ("", "-serve", "-runs", "-keys-create")} <= pages
+    for script in (
+        "bash-completion/completions/agenttracer",
+        "zsh/vendor-completions/_agenttracer",
+        "fish/vendor_completions.d/agenttracer.fish",
+    ):
+        assert files[f"./usr/share/{script}"] == "-rw-r--r--"
+    assert all(mode == "-rw-r--r--" for path, mode in files.items() if path.startswith("./usr/share/"))
+
+
 def test_a_run_outlives_every_version_of_the_program(package: Path) -> None:
     sent: set[str] = set()
 

@@ -1,7 +1,8 @@
 //! What stands between a connection and the routes: who may ask (contract §6), CORS, panics, the access log.
 //!
 //! It is one function and no stack of layers, since every run passes through it. A request without an `Origin` header,
-//! which is every request that no browser sent, does not meet the CORS layer at all.
+//! which is every request that no browser sent, does not meet the CORS layer at all; to one with it, every answer passes
+//! that layer, so that a page may read why it was refused, too.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,8 +20,8 @@ use futures_util::{FutureExt, StreamExt};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use hyper::body::{Body as _, Incoming};
-use tower::{Layer, ServiceExt};
-use tower_http::cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::access::{Caller, Endpoints, Guard, Refused};
 use crate::config::Origin;
@@ -53,7 +54,7 @@ pub(crate) struct OverTls;
 struct Inner {
     listener: &'static str,
     routes: Router,
-    routes_for_pages: Cors<Router>,
+    cors: CorsLayer,
     origins: Vec<HeaderValue>,
     /// Nobody shows a key and only programs of this machine reach the listener: then a page that a browser of this
     /// machine happens to show must not be able to use it.
@@ -85,17 +86,9 @@ impl Edge {
             .allow_headers(AllowHeaders::mirror_request())
             .expose_headers(EXPOSED)
             .max_age(Duration::from_secs(600));
-        let routes_for_pages = cors.layer(routes.clone());
         Self {
             over_tls: false,
-            inner: Arc::new(Inner {
-                listener,
-                routes,
-                routes_for_pages,
-                origins,
-                loopback: loopback && keyless,
-                access,
-            }),
+            inner: Arc::new(Inner { listener, routes, cors, origins, loopback: loopback && keyless, access }),
         }
     }
 
@@ -105,42 +98,24 @@ impl Edge {
     }
 
     async fn answer(self, mut request: Request<Body>) -> Response {
-        let Inner { listener, routes, routes_for_pages, .. } = &*self.inner;
         if self.over_tls {
             request.extensions_mut().insert(OverTls);
         }
         let started = tracing::enabled!(tracing::Level::DEBUG).then(Instant::now);
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let from_page = request.headers().contains_key(header::ORIGIN);
-        let admitted = match self.inner.refusal(&request) {
-            Some((status, why)) => Err(problem(status, why, &uri)),
-            None => self.inner.admit(&request).map_err(|refused| refusal_of(refused, &uri)),
-        };
-        let mut response = match admitted {
-            Err(response) => response,
-            Ok(caller) => {
-                let answer = async {
-                    // Both are always ready, and neither can fail.
-                    match from_page {
-                        true => routes_for_pages.clone().oneshot(request).await,
-                        false => routes.clone().oneshot(request).await,
-                    }
-                };
-                match AssertUnwindSafe(answer).catch_unwind().await {
-                    Ok(Ok(response)) => self.inner.until_the_key_ends(response, caller),
-                    Ok(Err(never)) => match never {},
-                    // The panic hook has said where; what a panic says can hold what a client sent.
-                    Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the server made a mistake", &uri),
-                }
-            }
-        };
-        if !from_page {
+        let response = if request.headers().contains_key(header::ORIGIN) {
+            let inner = service_fn(|request| self.inner.answer(request).map(Ok::<_, Infallible>));
+            self.inner.cors.layer(inner).oneshot(request).await.unwrap_or_else(|never| match never {})
+        } else {
+            let mut response = self.inner.answer(request).await;
             // A cache must not give this answer, which names no origin, to a page that needs it to name one.
             response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
-        }
+            response
+        };
         if let Some(started) = started {
             let status = response.status().as_u16();
             let micros = started.elapsed().as_micros() as u64;
+            let listener = self.inner.listener;
             tracing::debug!(listener, %method, route = route_of(uri.path()), status, micros, "answered");
         }
         response
@@ -192,6 +167,24 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
 }
 
 impl Inner {
+    async fn answer(&self, request: Request<Body>) -> Response {
+        let uri = request.uri().clone();
+        if let Some((status, why)) = self.refusal(&request) {
+            return problem(status, why, &uri);
+        }
+        let caller = match self.admit(&request) {
+            Ok(caller) => caller,
+            Err(refused) => return refusal_of(refused, &uri),
+        };
+        // The routes are always ready, and cannot fail.
+        match AssertUnwindSafe(self.routes.clone().oneshot(request)).catch_unwind().await {
+            Ok(Ok(response)) => self.until_the_key_ends(response, caller),
+            Ok(Err(never)) => match never {},
+            // The panic hook has said where; what a panic says can hold what a client sent.
+            Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the server made a mistake", &uri),
+        }
+    }
+
     /// Why nobody may ask this: a name that was bound to this machine by somebody else's DNS, or a write by a page of an
     /// origin that is not ours.
     fn refusal(&self, request: &Request<Body>) -> Option<(StatusCode, &'static str)> {
@@ -392,6 +385,20 @@ mod tests {
         assert!(!headers.contains_key("access-control-allow-origin"));
         let (_, headers, _) = ask(&edge(true), Method::GET, "/health", &[]).await;
         assert_eq!(headers["vary"], "origin");
+    }
+
+    #[tokio::test]
+    async fn a_page_of_a_listed_origin_may_read_why_it_was_refused() {
+        let page = ("origin", "http://localhost:3000");
+        let long = format!("/v1/runs?agent_id={}", "a".repeat(MAX_QUERY_BYTES));
+        for (path, host, status) in
+            [(&*long, "localhost", 414), ("/health", "evil.example", 403), ("/panic", "localhost", 500)]
+        {
+            let (found, headers, body) = ask(&edge(true), Method::GET, path, &[page, ("host", host)]).await;
+            assert_eq!(found, status, "{path}");
+            assert_eq!(headers["access-control-allow-origin"], page.1, "{path}");
+            assert!(body.contains(&format!(r#""status_code":{status}"#)), "{body}");
+        }
     }
 
     #[tokio::test]

@@ -48,7 +48,7 @@ pub(crate) struct Column {
     head: &'static str,
     /// Numbers are, in a table; `None` finds out.
     right: Option<bool>,
-    /// It shrinks down to so many characters; 0 is never.
+    /// It shrinks down to twice so many characters before a column is left out, and to so many after that; 0 is never.
     least: usize,
     /// Columns of the highest rank are left out first; 0 is never.
     rank: u8,
@@ -60,7 +60,7 @@ impl Column {
         Self { head, right: None, least: 0, rank: 0 }
     }
 
-    /// It may shrink to so many characters.
+    /// It may shrink to so many characters; below twice as many, other columns are left out first.
     pub(crate) const fn shrinks_to(self, least: usize) -> Self {
         Self { least, ..self }
     }
@@ -194,7 +194,9 @@ impl Layout {
         let total = |shown: &[usize], width_of: &dyn Fn(usize) -> usize| {
             shown.iter().map(|&at| width_of(at)).sum::<usize>() + GAP * shown.len().saturating_sub(1)
         };
-        while total(&shown, &least) > width {
+        let readable =
+            |at: usize| if columns[at].least == 0 { natural[at] } else { natural[at].min(2 * columns[at].least) };
+        while total(&shown, &readable) > width {
             let Some(last) =
                 shown.iter().copied().filter(|&at| columns[at].rank > 0).max_by_key(|&at| columns[at].rank)
             else {
@@ -270,7 +272,9 @@ mod tests {
              support-triage    production      12  0199\n\
              計画計画計画計画               1,204  0200\n"
         );
-        assert_eq!(at(24), "agent        steps   run\nsupport-tr…     12  0199\n計画計画計…  1,204  0200\n");
+        assert_eq!(at(26), "agent          steps   run\nsupport-tria…     12  0199\n計画計画計画…  1,204  0200\n");
+        assert_eq!(at(24), "agent              run\nsupport-triage    0199\n計画計画計画計画  0200\n");
+        assert_eq!(at(14), "agent      run\nsupport…  0199\n計画計…   0200\n");
         for width in 14..60 {
             assert!(at(width).lines().all(|line| measure_text_width(line) <= width), "{width}:\n{}", at(width));
         }

@@ -362,7 +362,10 @@ async fn sign_in(State(guard): State<Arc<Guard>>, request: Request) -> Response 
     let Ok((cookie, session)) = guard.sessions.begin(&key.id, Instant::now()) else {
         return problem(StatusCode::INTERNAL_SERVER_ERROR, "the system gives no random numbers", &head.uri);
     };
-    let secure = if head.extensions.get::<crate::edge::OverTls>().is_some() { "; Secure" } else { "" };
+    // A proxy before the server says how it was reached. Who makes this up gets a cookie that is kept more safely, no more.
+    let over_tls = head.extensions.get::<crate::edge::OverTls>().is_some()
+        || head.headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+    let secure = if over_tls { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}", LASTS.as_secs());
     let view = SessionView {
         required: guard.required,

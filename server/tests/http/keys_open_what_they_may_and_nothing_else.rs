@@ -213,6 +213,44 @@ async fn a_key_that_is_revoked_beside_the_server_ends_its_streams_and_sessions()
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_key_that_was_made_a_moment_ago_signs_in() {
+    let (server, _) = guarded().await;
+    for _ in 0..5 {
+        let made = key(server.dir(), &[Scope::Query]);
+        sign_in(&server, &made.text).await.expect(200);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_cookie_is_secure_where_the_page_came_by_https() {
+    let (server, keys) = guarded().await;
+    let query = of(&keys, Scope::Query);
+    for (proto, is_secure) in [(None, false), (Some("http"), false), (Some("https"), true), (Some("HTTPS"), true)] {
+        let request = server.client().post(server.ui_url("/v1/session")).json(&json!({"key": query.text}));
+        let request = proto.iter().fold(request, |request, proto| request.header("x-forwarded-proto", *proto));
+        let answer = send(request).await.expect(200);
+        assert_eq!(answer.header("set-cookie").unwrap().contains("; Secure"), is_secure, "{proto:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_a_listed_origin_reads_that_it_needs_a_key() {
+    let (server, keys) = guarded().await;
+    let page = "http://localhost:3000";
+    let ask = || server.client().get(server.query_url("/v1/runs")).header("origin", page);
+    let ingest = of(&keys, Scope::Ingest);
+    for (request, status) in [(ask(), 401), (ask().bearer_auth(&ingest.text), 403)] {
+        let answer = send(request).await.expect(status);
+        assert_eq!(answer.header("access-control-allow-origin"), Some(page));
+    }
+    let foreign = server.client().get(server.query_url("/v1/runs")).header("origin", "http://evil.example");
+    assert_eq!(send(foreign).await.expect(401).header("access-control-allow-origin"), None);
+    server.stop().await;
+}
+
 async fn sign_in(server: &TestServer, key: &str) -> Answer {
     send(server.client().post(server.ui_url("/v1/session")).json(&json!({"key": key}))).await
 }
