@@ -68,21 +68,19 @@ impl<K: Hash + Eq + Clone + Ord> Series<K> {
     }
 
     fn read(&self) -> Vec<(K, u64)> {
-        let mut series: Vec<_> = self.0.iter().map(|(key, count)| (key.clone(), *count)).collect();
-        series.sort();
-        series
+        self.0.iter().map(|(key, count)| (key.clone(), *count)).collect()
     }
 }
 
 impl Outcomes {
     /// The ended runs, ascending by source and status.
     pub fn runs(&self) -> Vec<RunsEnded> {
-        self.counts().runs.read()
+        sorted(self.counts().runs.read())
     }
 
     /// The failures of ended runs, ascending by source, type and code.
     pub fn failures(&self) -> Vec<FailuresOfRuns> {
-        self.counts().failures.read()
+        sorted(self.counts().failures.read())
     }
 
     /// A run stands as `after` now; `before` is what was known of it.
@@ -99,11 +97,18 @@ impl Outcomes {
             agent_version: Arc::clone(&after.agent_version),
             environment: Arc::clone(&after.environment),
         };
+        let known = before.map_or(&[][..], |before| &before.failures);
+        if before.is_some() && known == after.failures {
+            return;
+        }
+        let mut counted: HashMap<&FailureSummary, u32> = HashMap::new();
+        for failure in known {
+            *counted.entry(failure).or_default() += 1;
+        }
         let counts = &mut *self.counts();
-        let mut counted: Vec<&FailureSummary> = before.iter().flat_map(|before| &before.failures).collect();
         for failure in &after.failures {
-            if let Some(at) = counted.iter().position(|counted| *counted == failure) {
-                counted.swap_remove(at);
+            if let Some(times) = counted.get_mut(failure).filter(|times| **times > 0) {
+                *times -= 1;
                 continue;
             }
             let FailureSummary { failure_type, failure_code } = failure.clone();
@@ -119,6 +124,12 @@ impl Outcomes {
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// While nobody holds the lock any more, for which those wait that put runs in.
+fn sorted<K: Ord>(mut series: Vec<(K, u64)>) -> Vec<(K, u64)> {
+    series.sort_unstable();
+    series
 }
 
 impl Source {

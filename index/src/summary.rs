@@ -84,7 +84,7 @@ pub struct StepSummary {
 }
 
 /// A failure, as filters and statistics see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FailureSummary {
     /// Its type.
     pub failure_type: FailureType,

@@ -151,6 +151,8 @@ fn look(shared: &Shared, snapshot: &Snapshot, filter: &Filter, from: Position) -
                     changed.push((run_id, found.next));
                 }
             }
+            // What was read before it is told first, and the next look begins with it: ids only go up.
+            Some(Err(ReadError::Damaged(_))) if !changed.is_empty() => break,
             Some(Err(ReadError::Damaged(damage))) => {
                 let behind = damage.positions.end.max(found.next).min(end);
                 missed(&mut found.events, found.next, behind, "damaged")?;

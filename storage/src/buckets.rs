@@ -12,7 +12,7 @@ pub struct Buckets {
     sum: AtomicU64,
 }
 
-/// [`Buckets`] at one moment. While numbers are observed, `sum` may be ahead of the counts by one of them.
+/// [`Buckets`] at one moment. The counts may be ahead of `sum` by the numbers that came meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketCounts {
     /// Each with how many numbers were at most so large.

@@ -100,7 +100,7 @@ enum Command {
     /// Make a data directory from a backup.
     #[command(after_help = exit::HELP)]
     Restore(restore::Restore),
-    /// Write runs into NDJSON or CSV files.
+    /// Write runs into NDJSON, CSV or Parquet files.
     #[command(after_help = exit::HELP)]
     Export(export::Export),
     /// Take runs in from NDJSON, into a directory or a server.

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use agenttracer_model::taxonomy::{FailureType, RunStatus};
 use tantivy::DocId;
@@ -79,14 +79,15 @@ impl Aggregate for CellSums {
         for used in &run.usage {
             cell.usage.add(texts.number(&used.model), used.steps.into(), used.amounts);
         }
-        for (at, failure) in run.failures.iter().enumerate() {
+        // A live run may have tens of thousands of them.
+        let (mut codes, mut kinds) = (HashSet::new(), HashSet::new());
+        for failure in &run.failures {
             let text = format!("{}/{}", failure.failure_type.as_str(), failure.failure_code);
             cell.failures.add(texts.number(&text), 1);
-            let before = &run.failures[..at];
-            if before.iter().all(|other| other.failure_code != failure.failure_code) {
+            if codes.insert(&failure.failure_code) {
                 cell.runs_by_code.add(texts.number(&failure.failure_code), 1);
             }
-            if before.iter().all(|other| other.failure_type != failure.failure_type) {
+            if kinds.insert(failure.failure_type) {
                 cell.runs_by_failure_type[failure.failure_type as usize] += 1;
             }
         }
@@ -164,22 +165,23 @@ impl Aggregate for CellSums {
             of_block[block[row_of(doc)]].1.usage.add(model, steps, amounts);
         })?;
         buffers.load(columns.text(Text::Failure)?.ords(), docs);
-        let (mut row, mut of_doc, mut met): (usize, _, Vec<(FailureType, u32)>) = (0, None, Vec::new());
+        let (mut row, mut of_doc) = (0, None);
+        let (mut codes, mut kinds): (HashSet<u32>, HashSet<FailureType>) = (HashSet::new(), HashSet::new());
         for (doc, ord) in buffers.last() {
             if of_doc.replace(doc) != Some(doc) {
-                met.clear();
+                codes.clear();
+                kinds.clear();
                 row += docs[row..].iter().take_while(|other| **other != doc).count();
             }
             let cell = &mut of_block[block[row]].1;
             let (kind, code) = segment.failures[ord as usize];
             cell.failures.add(ord as u32, 1);
-            if met.iter().all(|(_, other)| *other != code) {
+            if codes.insert(code) {
                 cell.runs_by_code.add(code, 1);
             }
-            if met.iter().all(|(other, _)| *other != kind) {
+            if kinds.insert(kind) {
                 cell.runs_by_failure_type[kind as usize] += 1;
             }
-            met.push((kind, code));
         }
         for (key, cell) in segment.of_block.drain(..) {
             match segment.cells.get_mut(&key) {
