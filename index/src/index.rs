@@ -232,6 +232,11 @@ impl Index {
         self.projection.has_room()
     }
 
+    /// Whether a thread of the index has died, and only opening it anew helps. Takes no lock.
+    pub fn is_dead(&self) -> bool {
+        self.projection.is_dead()
+    }
+
     /// What a live run holds, and which of `events` it holds already; `None` when there is no such live run. A run that
     /// is not at hand is read from the log, so this can take as long as reading the run.
     ///

@@ -257,7 +257,12 @@ impl Projection {
 
     /// Whether another run fits and will become visible. Asked for each request, so it takes no lock.
     pub(crate) fn has_room(&self) -> bool {
-        self.hot_bytes() < self.options.hot_bytes && !self.is_dead.load(Ordering::Relaxed)
+        self.hot_bytes() < self.options.hot_bytes && !self.is_dead()
+    }
+
+    /// Whether a thread has died. It takes no lock.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.is_dead.load(Ordering::Relaxed)
     }
 
     /// Tells all who wait that a thread has died.

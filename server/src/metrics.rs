@@ -152,8 +152,10 @@ const FAILURES: (&str, &str) = (
     "agenttracer_failures_total",
     "Failures of runs that ended since the start, by agent, version, environment, type and code; beyond 2,000 series `other`.",
 );
-const GROUP_BATCHES: (&str, &str) = ("agenttracer_log_group_batches", "How many batches were synced together.");
-const GROUP_BYTES: (&str, &str) = ("agenttracer_log_group_bytes", "How many bytes of records were synced together.");
+const GROUP_BATCHES: (&str, &str) =
+    ("agenttracer_log_group_batches", "How many batches were written, and in mode always synced, together.");
+const GROUP_BYTES: (&str, &str) =
+    ("agenttracer_log_group_bytes", "How many bytes of records were written, and in mode always synced, together.");
 const SYNC: (&str, &str) = ("agenttracer_log_sync_seconds", "How long an fdatasync of the log took.");
 const COMMIT: (&str, &str) = ("agenttracer_index_commit_seconds", "How long a commit of the index took.");
 

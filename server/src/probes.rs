@@ -50,8 +50,8 @@ fn probe_status() -> ObjectBuilder {
 impl Probes {
     /// Why only a restart helps.
     fn dead(&self) -> Vec<String> {
-        let stopped = self.index.status().stopped;
-        stopped.map(|_| "a thread of the index has died: restart the server".to_owned()).into_iter().collect()
+        let why = "a thread of the index has died: restart the server";
+        self.index.is_dead().then(|| why.to_owned()).into_iter().collect()
     }
 
     /// Why requests should go elsewhere.

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::human::clean;
 use crate::paint::Ink;
 use crate::table::Cell;
 
 /// Reads an answer.
 pub(crate) fn read<T: DeserializeOwned>(client: &Client, body: &[u8]) -> anyhow::Result<T> {
-    serde_json::from_slice(body).with_context(|| format!("{} gave an answer that is none", client.base()))
+    serde_json::from_slice(body)
+        .map_err(|_| ClientError::Unavailable(format!("{} gave an answer that is none", client.base())).into())
 }
 
 /// A run in a list.

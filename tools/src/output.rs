@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::client::ClientError;
+
 /// Writes one JSON value and a line end to stdout.
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
@@ -14,10 +16,12 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
 }
 
 /// Writes one JSON value, as a server gave it, and a line end to stdout.
-pub(crate) fn raw_json(body: &[u8]) -> io::Result<()> {
+pub(crate) fn raw_json(body: &[u8]) -> anyhow::Result<()> {
+    serde_json::from_slice::<serde::de::IgnoredAny>(body)
+        .map_err(|_| ClientError::Unavailable("the answer is no JSON: something else answers there".to_owned()))?;
     let mut out = io::stdout().lock();
     out.write_all(body.trim_ascii_end())?;
-    out.write_all(b"\n")
+    Ok(out.write_all(b"\n")?)
 }
 
 /// Writes JSON arrays, as a server gave them, as one array with a line end.
@@ -32,7 +36,7 @@ pub(crate) fn json_arrays(bodies: &[bytes::Bytes]) -> anyhow::Result<()> {
         joined.extend_from_slice(items);
     }
     joined.push(b']');
-    Ok(raw_json(&joined)?)
+    raw_json(&joined)
 }
 
 /// Writes one line to stdout.

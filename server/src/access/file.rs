@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,6 +19,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What tells one state of the file from another: when it was written, its inode and its length.
 pub(crate) type Mark = (SystemTime, u64, u64);
+
+/// Which states of the file were read, and could not be.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    read: Option<Mark>,
+    failed: Option<Mark>,
+}
 
 /// Why keys could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -144,8 +151,9 @@ impl KeyFile {
     fn change<T>(&self, change: impl FnOnce(&mut Keys) -> Result<T, KeyError>) -> Result<T, KeyError> {
         let lock = self.path.with_extension("lock");
         let held = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock);
-        let held =
-            held.and_then(|file| file.lock().map(|()| file)).map_err(|source| KeyError::Io { file: lock, source })?;
+        let held = held
+            .and_then(|file| self.give_to_owner(&file).and_then(|()| file.lock()).map(|()| file))
+            .map_err(|source| KeyError::Io { file: lock, source })?;
         let mut keys = self.load()?;
         keys.format = FORMAT;
         let outcome = change(&mut keys)?;
@@ -164,11 +172,22 @@ impl KeyFile {
             _ => {}
         }
         let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
+        self.give_to_owner(&file)?;
         file.write_all(&text)?;
         file.sync_all()?;
         std::fs::rename(&temporary, &self.path)?;
         // The directory too, or a power loss could bring a revoked key back.
         File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// Makes a file that root writes belong to whom the directory belongs: the server must be able to read it.
+    fn give_to_owner(&self, file: &File) -> io::Result<()> {
+        let owner = std::fs::metadata(self.path.parent().unwrap_or(Path::new(".")))?;
+        let data = file.metadata()?;
+        if data.uid() == owner.uid() {
+            return Ok(());
+        }
+        std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
     }
 
     fn failed(&self, source: io::Error) -> KeyError {
@@ -177,7 +196,6 @@ impl KeyFile {
 
     /// None while there is no file.
     fn mark(&self) -> Option<Mark> {
-        use std::os::unix::fs::MetadataExt;
         let data = std::fs::metadata(&self.path).ok()?;
         Some((data.modified().ok()?, data.ino(), data.len()))
     }
@@ -198,9 +216,9 @@ impl Guard {
     /// Reads the file again when it is another one than before. One that cannot be read changes nothing: the keys that were
     /// known stay.
     pub(crate) async fn look(&self) {
-        let mut known = self.seen.lock().await;
+        let mut seen = self.seen.lock().await;
         let mark = self.file.mark();
-        if mark == *known {
+        if mark == seen.read {
             return;
         }
         let file = self.file.clone();
@@ -211,11 +229,18 @@ impl Guard {
                     *keys = loaded;
                     changed
                 });
+                *seen = Seen { read: mark, failed: None };
             }
-            Ok(Err(error)) => tracing::error!(%error, "the keys cannot be read; those known before stay valid"),
-            Err(_) => tracing::error!("reading the keys panicked"),
+            // It is tried again with every look, and told once.
+            failed if seen.failed != mark => {
+                match failed {
+                    Ok(Err(error)) => tracing::error!(%error, "the keys cannot be read; those known before stay valid"),
+                    _ => tracing::error!("reading the keys panicked; those known before stay valid"),
+                }
+                seen.failed = mark;
+            }
+            _ => {}
         }
-        *known = mark;
     }
 }
 
@@ -237,6 +262,18 @@ mod tests {
     use agenttracer_model::taxonomy::Scope;
 
     use super::*;
+
+    #[test]
+    fn the_file_belongs_to_whom_the_directory_belongs() {
+        let dir = tempfile::tempdir().unwrap();
+        // Only root can give a directory away; everybody else finds what holds anyway.
+        let _ = std::os::unix::fs::chown(dir.path(), Some(12345), Some(12345));
+        KeyFile::of(dir.path()).create(draft(), "command line").unwrap();
+        let owner = std::fs::metadata(dir.path()).unwrap().uid();
+        for file in ["keys.json", "keys.lock"] {
+            assert_eq!(std::fs::metadata(dir.path().join(file)).unwrap().uid(), owner, "{file}");
+        }
+    }
 
     fn draft() -> Draft {
         Draft { name: "n".into(), scopes: vec![Scope::Ingest], ..Draft::default() }

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, watch};
 
-use super::file::{Mark, now};
+use super::file::{Seen, now};
 use super::rate::Rates;
 use super::sessions::{COOKIE, Session, Sessions};
 use super::{Key, KeyFile, Keys};
@@ -26,7 +26,7 @@ pub(crate) struct Guard {
     pub(crate) file: KeyFile,
     pub(crate) keys: watch::Sender<Keys>,
     /// Which state of the file `keys` is.
-    pub(crate) seen: Mutex<Option<Mark>>,
+    pub(crate) seen: Mutex<Seen>,
     pub(crate) sessions: Sessions,
     rates: Rates,
     /// Whether a request must show a key at all.

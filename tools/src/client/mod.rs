@@ -192,7 +192,9 @@ impl Client {
         let answer = async {
             let response = self.request(method, path, conditions, headers, body).await?;
             let (parts, body) = response.into_parts();
-            let body = body.collect().await.with_context(|| format!("reading the answer of {}", self.base()))?;
+            let body = body.collect().await.map_err(|error| {
+                ClientError::Unavailable(format!("the answer of {} broke off: {error}", self.base()))
+            })?;
             Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes() })
         };
         match tokio::time::timeout(TIMEOUT, answer).await {

@@ -140,7 +140,7 @@ impl Shown {
 
     fn run(&self, client: &Client, data: &str) -> anyhow::Result<()> {
         if self.json {
-            return Ok(output::raw_json(data.as_bytes())?);
+            return output::raw_json(data.as_bytes());
         }
         let run: Summary = read(client, data.as_bytes())?;
         let attention = if run.attention_count == 0 { String::new() } else { format!(" !{}", run.attention_count) };
