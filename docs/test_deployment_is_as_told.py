@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from docs.support import START_TIMEOUT_S, served
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
-START_TIMEOUT_S = 30.0
 NAME = "agents.example.com"
 MIB = 1 << 20
 
@@ -65,28 +63,6 @@ def test_the_figures_and_their_commands_are_those_of_the_readme() -> None:
     commands = {command for _, _, told in rows for command in re.findall(r"`([^`]+)`", told)}
     assert len(commands) == 3
     assert [command for command in commands if command not in readme] == []
-
-
-@contextmanager
-def served(agenttracer: Path, data_dir: Path, *more: str) -> Iterator[str]:
-    """A server on loopback, as behind a proxy on its machine: the base of its read side."""
-    command = [str(agenttracer), "serve", "--data-dir", str(data_dir), *more]
-    command += ["--ingest-addr", "127.0.0.1:0", "--query-addr", "127.0.0.1:0", "--ui-addr", "off"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AGENTTRACER_")}
-    with subprocess.Popen(  # noqa: S603 - the program under test
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
-    ) as process:
-        try:
-            addresses = data_dir / "run" / "addresses.json"
-            deadline = time.monotonic() + START_TIMEOUT_S
-            while not addresses.exists():
-                assert process.poll() is None, "the server ended"
-                assert time.monotonic() < deadline, "the server was not ready"
-                time.sleep(0.02)
-            yield f"http://{json.loads(addresses.read_text())['query']}"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(15) == 0
 
 
 def status(url: str, headers: dict[str, str], body: dict[str, str] | None = None) -> int:

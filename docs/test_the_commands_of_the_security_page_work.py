@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
 import urllib.error
@@ -15,7 +14,8 @@ from typing import Any
 
 import pytest
 
-START_TIMEOUT_S = 30.0
+from docs.support import served
+
 TAKEN_UP_WITHIN_S = 5.0
 
 
@@ -49,18 +49,8 @@ def guarded(agenttracer: Path, tmp_path: Path) -> Iterator[tuple[Path, str, str]
     data_dir = tmp_path / "data"
     made = _run(agenttracer, "keys", "create", "--data-dir", data_dir, "--name", "first", "--scope", "query")
     assert made.returncode == 0, made.stderr
-    command = [str(agenttracer), "serve", "--data-dir", str(data_dir), "--require-keys"]
-    command += ["--ingest-addr", "127.0.0.1:0", "--query-addr", "127.0.0.1:0", "--ui-addr", "off"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:  # noqa: S603
-        addresses = data_dir / "run" / "addresses.json"
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not addresses.exists():
-            assert process.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server was not ready"
-            time.sleep(0.02)
-        yield data_dir, f"http://{json.loads(addresses.read_text())['query']}", made.stdout.strip()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+    with served(agenttracer, data_dir, "--require-keys") as base:
+        yield data_dir, base, made.stdout.strip()
 
 
 def test_keys_come_and_go_beside_a_server_that_runs(agenttracer: Path, guarded: tuple[Path, str, str]) -> None:
