@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.support import START_TIMEOUT_S, served
+from deploy.support import START_TIMEOUT_S, served
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "deployment.md").read_text()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from docs.support import served
+from deploy.support import served
 
 TAKEN_UP_WITHIN_S = 5.0
 
