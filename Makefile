@@ -94,8 +94,7 @@ lint-python: $(VENV)/.made ## format, lints and types of the Python parts
 	$(RUFF) check $(PYTHON_FILES)
 	MYPYPATH=sdk:sdk/tests $(MYPY) sdk/agenttrace sdk/tests sdk/generate_taxonomy.py
 	$(VENV)/bin/pyright
-	MYPYPATH=sdk $(MYPY) docs conftest.py
-	$(MYPY) compat deploy docker examples conftest.py
+	$(MYPY) compat deploy docker docs examples conftest.py
 
 .PHONY: test-python
 test-python: build $(VENV)/.made ## the SDK as pip installs it, the example, the contract, the image, the package: on the real server

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agenttrace import AgentTracer, ConfigurationError
-from agenttrace.testing import InMemoryTransport
+from sdk.agenttrace import AgentTracer, ConfigurationError
+from sdk.agenttrace.testing import InMemoryTransport
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "configuration.md"
