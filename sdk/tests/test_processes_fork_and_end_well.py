@@ -146,6 +146,13 @@ def app(environ, start_response):
     return [b"ok"]
 """
     )
+    # A worker that is told to end before it listens to signals never hears of it: the master's handler is still its own.
+    (tmp_path / "gunicorn.conf.py").write_text(
+        """
+def post_worker_init(worker):
+    open(f"{worker.pid}.up", "x").close()
+"""
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         os.set_inheritable(listener.fileno(), True)
         port = listener.getsockname()[1]
@@ -161,6 +168,7 @@ def app(environ, start_response):
             for _ in range(40):
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
                     assert answer.read() == b"ok"
+            wait_until(lambda: len(list(tmp_path.glob("*.up"))) == 3)
         finally:
             server.send_signal(signal.SIGTERM)
         _, errors = server.communicate(timeout=30)
