@@ -146,7 +146,7 @@ def app(environ, start_response):
     return [b"ok"]
 """
     )
-    # A worker that is told to end before it listens to signals never hears of it: the master's handler is still its own.
+    # A worker that is told to end before it listens to signals never hears of it: its handler is still the master's.
     (tmp_path / "gunicorn.conf.py").write_text(
         """
 def post_worker_init(worker):
