@@ -82,15 +82,17 @@ fn render(stats: &StatsAnswer, timeseries: &Timeseries, zone: Zone, page: Page) 
     if let (Some(first), Some(last)) = (timeseries.buckets.first(), timeseries.buckets.last()) {
         let width = timeseries.interval.as_deref().unwrap_or_default();
         text.push_str(&title(&format!("Over time, each column {width}")));
-        let row = |of: &dyn Fn(usize) -> u64| {
+        // Each row has its own scale, and says which; what is not nothing is seen.
+        let row = |of: &dyn Fn(usize) -> u64, ink: Option<Ink>| {
             let values: Vec<_> = (0..timeseries.buckets.len()).map(of).collect();
-            let most = values.iter().copied().max().unwrap_or(0).max(1);
-            // What is not nothing is seen.
-            let height = |value: u64| if value == 0 { 0 } else { (value * 8).div_ceil(most) as usize };
-            values.into_iter().map(|value| HEIGHTS[height(value).min(8)]).collect::<String>()
+            let most = values.iter().copied().max().unwrap_or(0);
+            let height = |value: u64| HEIGHTS[(value * 8).div_ceil(most.max(1)) as usize];
+            let heights: String = values.into_iter().map(height).collect();
+            let heights = ink.map_or_else(|| heights.clone(), |ink| page.paint(&heights, ink));
+            format!("{heights}  {}", page.paint(&format!("at most {}", grouped(most)), Ink::Dim))
         };
-        text.push_str(&format!("  runs    {}\n", row(&|at| timeseries.buckets[at].runs)));
-        text.push_str(&format!("  failed  {}\n", page.paint(&row(&|at| timeseries.buckets[at].failures), Ink::Red)));
+        text.push_str(&format!("  runs    {}\n", row(&|at| timeseries.buckets[at].runs, None)));
+        text.push_str(&format!("  failed  {}\n", row(&|at| timeseries.buckets[at].failures, Some(Ink::Red))));
         let times = zone.short([first.start, last.end]);
         let (from, to) = (times.time(first.start), times.time(last.end));
         let axis = format!(
