@@ -41,7 +41,7 @@ AGENTTRACER_QUERY_URL (of demo: AGENTTRACER_INGEST_URL) and AGENTTRACER_CA.";
 
 /// Where the key of a server that asks for one stands: never on a command line, which others can see.
 pub(crate) const API_KEY: &str = "AGENTTRACER_API_KEY";
-/// How long a server may take for an answer.
+/// How long a server may take for an answer; of a stream of events, to begin it.
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// How long the connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,6 +65,8 @@ pub(crate) struct Client {
     base: Url,
     listener: Listener,
     key: Option<String>,
+    /// How long an answer may take; of a stream, its beginning.
+    timeout: Duration,
 }
 
 /// An answer, whatever its status.
@@ -112,7 +114,7 @@ impl Client {
             .enable_http1()
             .wrap_connector(tcp);
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { http, base, listener, key })
+        Ok(Self { http, base, listener, key, timeout: TIMEOUT })
     }
 
     /// The address, for messages.
@@ -157,7 +159,8 @@ impl Client {
         self.send(Method::POST, path, &[], headers, lines).await
     }
 
-    /// A stream of server-sent events, behind the event with the id `last`.
+    /// A stream of server-sent events, behind the event with the id `last`. It must begin as soon as any other answer; then it
+    /// may take as long as it likes.
     ///
     /// # Errors
     /// As of [`get`](Self::get).
@@ -171,14 +174,22 @@ impl Client {
         if let Some(last) = last.and_then(|last| HeaderValue::try_from(last).ok()) {
             headers.insert(HeaderName::from_static("last-event-id"), last);
         }
-        let response = self.request(Method::GET, path, conditions, headers, Bytes::new()).await?;
+        let response = self.in_time(self.request(Method::GET, path, conditions, headers, Bytes::new())).await?;
         let status = response.status().as_u16();
         if status == 200 {
             return Ok(response.into_body());
         }
-        let body = tokio::time::timeout(TIMEOUT, response.into_body().collect()).await;
+        let body = tokio::time::timeout(self.timeout, response.into_body().collect()).await;
         let body = body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Err(self.refused(status, &body).into())
+    }
+
+    /// What a server gives in the time that it may take.
+    async fn in_time<T>(&self, answer: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        tokio::time::timeout(self.timeout, answer).await.unwrap_or_else(|_| {
+            let seconds = self.timeout.as_secs();
+            Err(ClientError::Unavailable(format!("{} did not answer within {seconds} s", self.base())).into())
+        })
     }
 
     async fn send(
@@ -189,21 +200,15 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> anyhow::Result<Answer> {
-        let answer = async {
+        self.in_time(async {
             let response = self.request(method, path, conditions, headers, body).await?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await.map_err(|error| {
                 ClientError::Unavailable(format!("the answer of {} broke off: {error}", self.base()))
             })?;
             Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes() })
-        };
-        match tokio::time::timeout(TIMEOUT, answer).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let seconds = TIMEOUT.as_secs();
-                Err(ClientError::Unavailable(format!("{} did not answer within {seconds} s", self.base())).into())
-            }
-        }
+        })
+        .await
     }
 
     async fn request(
@@ -276,4 +281,44 @@ pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
     // A name that is still being looked up must not hold the process back.
     runtime.shutdown_background();
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A connection on which a client asked for a stream, and what it got.
+    async fn asked(timeout: Duration) -> (TcpStream, tokio::task::JoinHandle<anyhow::Result<Incoming>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let mut client = Client::new(&base, Listener::Query, &Trust { ca: None }).unwrap();
+        client.timeout = timeout;
+        let stream = tokio::spawn(async move { client.follow("/v1/tail", &[], None).await });
+        (listener.accept().await.unwrap().0, stream)
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_begins_a_stream_is_given_up() {
+        let (connection, stream) = asked(Duration::from_secs(1)).await;
+        let error = stream.await.unwrap().unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(ClientError::Unavailable(_))), "{error}");
+        assert!(error.to_string().ends_with("did not answer within 1 s"), "{error}");
+        drop(connection);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_has_begun_may_take_its_time() {
+        let timeout = Duration::from_secs(2);
+        let (mut connection, stream) = asked(timeout).await;
+        connection.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+        let mut stream = stream.await.unwrap().unwrap();
+        // Longer than a server may take for anything else.
+        tokio::time::sleep(timeout + timeout / 4).await;
+        connection.write_all(b"4\r\n: hi\r\n").await.unwrap();
+        let frame = stream.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), ": hi");
+    }
 }
