@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::client::{Client, ClientError};
-use crate::human::clean;
 use crate::paint::Ink;
 use crate::table::Cell;
 
@@ -61,9 +60,9 @@ impl Summary {
             Some(failure) if self.status != "success" => {
                 let further =
                     if self.failures.len() > 1 { format!(" +{}", self.failures.len() - 1) } else { String::new() };
-                format!("{mark} {}/{}{further}", clean(&failure.failure_type), clean(&failure.failure_code))
+                format!("{mark} {}/{}{further}", failure.failure_type, failure.failure_code)
             }
-            _ => format!("{mark} {}", clean(&self.status)),
+            _ => format!("{mark} {}", self.status),
         };
         Cell::new(cell).ink(ink)
     }

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::human::{self, grouped, shortened};
-use crate::paint::{Ink, paint};
+use crate::human::{self, clean, count, shortened, wrapped};
+use crate::paint::Ink;
+use crate::table::{Cell, Column, Page, Table};
 
 /// What is read of the answer.
 #[derive(Debug, Deserialize)]
@@ -105,7 +106,7 @@ pub(crate) struct Shown {
     pub(crate) all: bool,
     /// What is at least as large is marked.
     pub(crate) min_effect: f64,
-    pub(crate) colours: bool,
+    pub(crate) page: Page,
 }
 
 /// What is always shown.
@@ -161,37 +162,39 @@ impl Comparison {
 
     /// The comparison as text.
     pub(crate) fn render(&self, shown: Shown) -> String {
-        let mut table = Table { shown, rows: Vec::new(), left_out: 0 };
-        table.add_rates(&self.rates);
-        table.add_quantities(&self.quantities);
-        table.add_distributions(&self.distributions);
-        let paint = |text: &str, ink: Ink| paint(text, ink, shown.colours);
+        let mut rows = Rows { shown, rows: Vec::new(), left_out: 0 };
+        rows.add_rates(&self.rates);
+        rows.add_quantities(&self.quantities);
+        rows.add_distributions(&self.distributions);
+        let page = shown.page;
         let mut text = String::new();
         if let Some(agent) = &self.agent_id {
-            text.push_str(&format!("{}\n", paint(agent, Ink::Bold)));
+            text.push_str(&format!("{}\n", page.paint(&clean(agent), Ink::Bold)));
         }
-        let width = [&self.base, &self.candidate].map(|side| grouped(side.runs).len()).into_iter().max().unwrap_or(0);
+        let columns = [Column::new("").left(), Column::new("").right(), Column::new("").shrinks_to(8).left()];
+        let mut sides = Table::of(columns.to_vec());
         for (what, side) in [("base", &self.base), ("candidate", &self.candidate)] {
-            let runs = if side.runs == 1 { "run" } else { "runs" };
-            text.push_str(&format!(
-                "{what:<9}  {:>width$} {runs}  {}\n",
-                grouped(side.runs),
-                paint(&side.name, Ink::Bold)
-            ));
+            sides.cells([
+                Cell::new(what),
+                count(side.runs, "run", "runs").into(),
+                Cell::new(side.name.as_str()).ink(Ink::Bold),
+            ]);
         }
+        text.push_str(&sides.render(page));
         text.push('\n');
-        text.push_str(&table.render());
+        text.push_str(&rows.render());
         text.push('\n');
-        text.push_str(&self.conclusion(shown.min_effect));
-        if table.left_out > 0 {
-            text.push_str(&format!(
-                "{} not shown: --all lists them.\n",
-                counted(table.left_out, "comparison", "comparisons")
-            ));
+        let mut conclusions = vec![self.conclusion(shown.min_effect)];
+        if rows.left_out > 0 {
+            let comparisons = counted(rows.left_out, "comparison", "comparisons");
+            conclusions.push(format!("{comparisons} not shown: --all lists them."));
         }
         if self.failures_left_out > 0 {
             let codes = counted(self.failures_left_out, "rare failure code", "rare failure codes");
-            text.push_str(&format!("{codes} not compared.\n"));
+            conclusions.push(format!("{codes} not compared."));
+        }
+        for line in conclusions.iter().flat_map(|words| wrapped(words, page.width.unwrap_or(usize::MAX))) {
+            text.push_str(&format!("{line}\n"));
         }
         text
     }
@@ -199,15 +202,15 @@ impl Comparison {
     fn conclusion(&self, min_effect: f64) -> String {
         if self.has_too_few_runs() {
             let (least, base, candidate) = (self.min_runs, self.base.runs, self.candidate.runs);
-            return format!("Not enough data: {base} and {candidate} runs, where each side needs {least}.\n");
+            return format!("Not enough data: {base} and {candidate} runs, where each side needs {least}.");
         }
         let rate = self.false_discovery_rate * 100.0;
         if self.significant == 0 {
-            return format!("None of {} comparisons shows a significant difference.\n", self.tested);
+            return format!("None of {} comparisons shows a significant difference.", self.tested);
         }
         format!(
             "{} of {} comparisons significant (at most {rate} % of such findings are expected to be chance), {} of them \
-             with an effect of {min_effect} or more.\n",
+             with an effect of {min_effect} or more.",
             self.significant,
             self.tested,
             self.beyond(min_effect),
@@ -233,13 +236,13 @@ struct Row {
     cells: [String; 6],
 }
 
-struct Table {
+struct Rows {
     shown: Shown,
     rows: Vec<Row>,
     left_out: usize,
 }
 
-impl Table {
+impl Rows {
     /// Whether a comparison is shown; counts those that are not.
     fn shows(&mut self, metric: &str, verdict: &Verdict) -> bool {
         let shows = self.shown.all || verdict.is_significant() || HEADLINES.contains(&metric);
@@ -354,20 +357,15 @@ impl Table {
     }
 
     fn render(&self) -> String {
-        const HEAD: [&str; 6] = ["base", "candidate", "difference", "95 % interval", "p adjusted", "effect"];
-        let labels = self.rows.iter().map(|row| row.label.chars().count().min(LABEL)).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..HEAD.len())
-            .map(|at| self.rows.iter().map(|row| row.cells[at].chars().count()).max().unwrap_or(0).max(HEAD[at].len()))
-            .collect();
-        let line = |label: &str, cells: &[String]| {
-            let mut line = format!("{:<labels$}", shortened(label, LABEL));
-            for (cell, width) in cells.iter().zip(&widths) {
-                line.push_str(&format!("  {cell:>width$}"));
-            }
-            line.trim_end().to_owned()
-        };
-        let head = format!("  {}", line("", &HEAD.map(str::to_owned)));
-        let mut text = format!("{}\n", paint(&head, Ink::Dim, self.shown.colours));
+        let mut table = Table::of(vec![
+            Column::new("").shrinks_to(12).left(),
+            Column::new("base").right(),
+            Column::new("candidate").right(),
+            Column::new("difference").rank(1).right(),
+            Column::new("95 % interval").rank(3).right(),
+            Column::new("p adjusted").rank(2).right(),
+            Column::new("effect").right(),
+        ]);
         for row in &self.rows {
             let (mark, ink) = match row.look {
                 Look::Title => ("", Some(Ink::Bold)),
@@ -375,11 +373,11 @@ impl Table {
                 Look::Small => ("○ ", None),
                 Look::Plain => ("  ", None),
             };
-            let line = format!("{mark}{}", line(&row.label, &row.cells));
-            text.push_str(&ink.map_or_else(|| line.clone(), |ink| paint(&line, ink, self.shown.colours)));
-            text.push('\n');
+            let label = format!("{mark}{}", shortened(&clean(&row.label), LABEL));
+            let cells = [label].into_iter().chain(row.cells.iter().cloned());
+            table.cells(cells.map(|text| Cell::new(text).ink(ink)));
         }
-        text
+        table.render(self.shown.page)
     }
 }
 
@@ -425,7 +423,78 @@ fn counted(count: usize, one: &str, many: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    /// A comparison in which everything that somebody else names is `name`.
+    fn comparison(name: &str) -> Comparison {
+        let share = |share: f64| json!({"runs": 2000, "share": share});
+        let verdict = json!({"state": "significant", "p_adjusted": 0.00002, "effect_size": 0.7});
+        let with = |value: Value| {
+            let (Value::Object(mut fields), Value::Object(verdict)) = (value, verdict.clone()) else { unreachable!() };
+            fields.extend(verdict);
+            Value::Object(fields)
+        };
+        let difference = json!({"difference": 0.23, "confidence_interval": [0.1, 0.3]});
+        let rate = |metric: &str| {
+            with(json!({
+                "metric": metric, "name": name, "base": share(0.02), "candidate": share(0.25), "difference": 0.23,
+                "confidence_interval": [0.1, 0.3],
+            }))
+        };
+        let quantity = |metric: &str| {
+            with(json!({
+                "metric": metric, "name": name, "base": {"p50": 1.0, "p95": 2.0}, "candidate": {"p50": 1.5, "p95": null},
+                "p50": difference, "p95": difference,
+            }))
+        };
+        let distribution = with(json!({
+            "metric": name, "name": name,
+            "categories": [{
+                "values": [name, name], "other": false, "base": share(0.5), "candidate": share(0.25), "difference": -0.25,
+                "confidence_interval": null,
+            }],
+        }));
+        let answer = json!({
+            "agent_id": name, "base": {"name": name, "runs": 2000}, "candidate": {"name": name, "runs": 1},
+            "state": "significant", "tested": 5, "significant": 5, "false_discovery_rate": 0.05, "min_runs": 30,
+            "rates": [rate("failure_rate"), rate("failure"), rate(name)], "failures_left_out": 1,
+            "quantities": [quantity("step_latency_ms"), quantity(name)], "distributions": [distribution],
+        });
+        serde_json::from_value(answer).unwrap()
+    }
+
+    fn rendered(name: &str, width: Option<usize>) -> String {
+        comparison(name).render(Shown { all: true, min_effect: 0.1, page: Page { width, colours: false } })
+    }
+
+    #[test]
+    fn names_cannot_draw() {
+        for text in [rendered("a\u{1b}[2J\u{202e}\u{9b}\r\u{7}b", None), rendered("a\u{1b}[2J\u{7}b", Some(60))] {
+            assert!(text.contains("a[2Jb"), "{text}");
+            let draws = |char: char| (char.is_control() && char != '\n') || char == '\u{202e}';
+            assert!(!text.contains(draws), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn it_fits_a_terminal_and_a_pipe_gets_all() {
+        let name = "agent-with-a-rather-long-name-for-its-age";
+        for width in [60, 80, 100, 140] {
+            let text = rendered(name, Some(width));
+            assert!(text.lines().skip(1).all(|line| console::measure_text_width(line) <= width), "{width}:\n{text}");
+            assert!(text.contains("● failed") && text.contains("25.0 %"), "{text}");
+        }
+        let text = rendered(name, None);
+        for part in ["p adjusted", "95 % interval", "+23.0 pp", "+10.0 .. +30.0", "<0.0001", name] {
+            assert!(text.contains(part), "{part}:\n{text}");
+        }
+        assert!(
+            text.starts_with(&format!("{name}\nbase       2,000 runs  {name}\ncandidate       1 run  {name}\n\n")),
+            "{text}"
+        );
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -156,7 +156,7 @@ impl RunPage<'_> {
                 retries => format!(", {}", count(retries, "retry", "retries")),
             };
             table.cells([
-                clean(&time.step_type).into(),
+                time.step_type.as_str().into(),
                 whole_ms(time.latency_ms).into(),
                 percent(time.share).into(),
                 Cell::new(bar(time.latency_ms)).ink(waterfall::type_ink(&time.step_type)),
@@ -240,9 +240,9 @@ impl RunPage<'_> {
             let candidates = candidates.into_iter().flatten().map(fact).collect::<Vec<_>>().join(", ");
             table.cells([
                 seq.map_or_else(String::new, u64::to_string).into(),
-                clean(&decision.selected).into(),
-                clean(&decision.reason_code).into(),
-                Cell::new(clean(&decision.decision_type)).ink(Ink::Dim),
+                decision.selected.as_str().into(),
+                decision.reason_code.as_str().into(),
+                Cell::new(decision.decision_type.as_str()).ink(Ink::Dim),
                 decision.confidence.map_or_else(String::new, |confidence| format!("{confidence:.2}")).into(),
                 Cell::new(shortened(&candidates, 48)).ink(Ink::Dim),
             ]);
@@ -279,7 +279,7 @@ impl RunPage<'_> {
         for signal in sorted.into_iter().take(most) {
             let is_marked = signal.tone == "attention";
             let seq = signal.step_id.as_ref().and_then(|step| seqs.get(step.as_str()));
-            let name = format!("{}/{}", clean(&signal.signal_type), clean(&signal.signal_code));
+            let name = format!("{}/{}", signal.signal_type, signal.signal_code);
             table.cells([
                 Cell::new(if is_marked { "!" } else { "" }).ink(Ink::Yellow),
                 seq.map_or_else(String::new, u64::to_string).into(),

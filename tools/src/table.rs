@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use console::{Term, measure_text_width};
 
-use crate::human::shortened;
+use crate::human::{clean, shortened};
 use crate::paint::{self, Ink, paint};
 
 /// What a table is shown on.
@@ -79,7 +79,7 @@ impl Column {
     }
 }
 
-/// A piece of a row.
+/// A piece of a row: text without anything that a terminal takes as an order, whoever named what stands in it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cell {
     text: String,
@@ -88,11 +88,11 @@ pub(crate) struct Cell {
 
 impl Cell {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), ink: None }
+        Self { text: clean(&text.into()), ink: None }
     }
 
-    pub(crate) fn ink(self, ink: Ink) -> Self {
-        Self { ink: Some(ink), ..self }
+    pub(crate) fn ink(self, ink: impl Into<Option<Ink>>) -> Self {
+        Self { ink: ink.into(), ..self }
     }
 }
 
@@ -278,6 +278,13 @@ mod tests {
         for width in 14..60 {
             assert!(at(width).lines().all(|line| measure_text_width(line) <= width), "{width}:\n{}", at(width));
         }
+    }
+
+    #[test]
+    fn a_name_cannot_draw() {
+        let mut table = Table::of(vec![Column::new("a"), Column::new("b").left()]);
+        table.cells([Cell::new("x\u{1b}[2J\u{7}").ink(Ink::Red), Cell::new("\u{202e}1\r\n")]);
+        assert_eq!(table.render(PIPE), "a     b\nx[2J  1\n");
     }
 
     #[test]

@@ -199,7 +199,9 @@ fn a_terminal_gets_what_fits_and_colours_unless_it_wants_none() {
     let again = demo(&process, &["--runs", "400", "--until", "2026-11-22T12:00:00Z", "--json"]);
     let sent: Value = serde_json::from_slice(&again.stdout).unwrap();
     let run = format!("run {}", sent["long_run"]["fails"].as_str().unwrap());
-    for arguments in ["runs -n 30", &run, "stats", "failures"] {
+    // No effect is so large, so that it ends as the others do.
+    let compare = "compare 2.4.0 2.4.1 --agent-id support-triage --all --min-effect 4";
+    for arguments in ["runs -n 30", &run, "stats", "failures", compare] {
         for columns in [80, 140] {
             let text = in_a_terminal(&process, columns, "", arguments);
             assert!(text.contains("\u{1b}["), "{arguments}: no colours on a terminal:\n{text}");

@@ -6,7 +6,7 @@ use crate::comparison::{Comparison, Shown};
 use crate::exit::Exit;
 use crate::filters::parse_filter as parse_any_filter;
 use crate::output;
-use crate::paint;
+use crate::table::Page;
 
 const PATH: &str = "/v1/compare";
 
@@ -95,7 +95,7 @@ impl Compare {
             }
             output::json(&answer)
         } else {
-            let shown = Shown { all: self.all, min_effect: self.min_effect, colours: paint::on_stdout() };
+            let shown = Shown { all: self.all, min_effect: self.min_effect, page: Page::of_stdout() };
             output::text(&comparison.render(shown)).map_err(anyhow::Error::from)
         };
         match printed {

@@ -4,7 +4,7 @@ use crate::answers::{Summary, read};
 use crate::client::{self, Client, QueryAddress};
 use crate::exit::Exit;
 use crate::filters::{Condition, Filters};
-use crate::human::{Zone, clean, grouped, whole_ms};
+use crate::human::{Zone, grouped, whole_ms};
 use crate::output;
 use crate::paint::Ink;
 use crate::table::{Cell, Column, Table};
@@ -167,13 +167,13 @@ pub(crate) fn table(runs: &[Summary], zone: Zone, indented: bool) -> Table {
         table.cells([
             Cell::new(times.time(run.started_at)),
             run.outcome(),
-            clean(&run.agent_id).into(),
-            clean(&run.agent_version).into(),
-            clean(&run.environment).into(),
+            run.agent_id.as_str().into(),
+            run.agent_version.as_str().into(),
+            run.environment.as_str().into(),
             run.duration_ms.map_or_else(String::new, whole_ms).into(),
             grouped(run.step_count).into(),
             retries.into(),
-            Cell::new(clean(&run.run_id)).ink(Ink::Dim),
+            Cell::new(run.run_id.as_str()).ink(Ink::Dim),
         ]);
     }
     table

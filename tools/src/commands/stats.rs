@@ -140,12 +140,7 @@ fn bars<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>, all: u64, page: Pa
     let mut table = Table::of(columns).indented(2);
     for (name, count) in counts {
         let bar = "█".repeat(((count * width as u64).div_ceil(most) as usize).min(width));
-        table.cells([
-            Cell::new(crate::human::clean(name)),
-            grouped(count).into(),
-            share(count, all).into(),
-            Cell::new(bar).ink(ink),
-        ]);
+        table.cells([Cell::new(name), grouped(count).into(), share(count, all).into(), Cell::new(bar).ink(ink)]);
     }
     table.render(page)
 }

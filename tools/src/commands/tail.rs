@@ -147,12 +147,12 @@ impl Shown {
         let cells = [
             Cell::new(self.zone.clock(run.started_at)),
             run.outcome(),
-            clean(&run.agent_id).into(),
-            clean(&run.agent_version).into(),
-            clean(&run.environment).into(),
+            run.agent_id.as_str().into(),
+            run.agent_version.as_str().into(),
+            run.environment.as_str().into(),
             run.duration_ms.map_or_else(String::new, whole_ms).into(),
             Cell::new(format!("{} steps{attention}", grouped(run.step_count))),
-            Cell::new(clean(&run.run_id)).ink(Ink::Dim),
+            Cell::new(run.run_id.as_str()).ink(Ink::Dim),
         ];
         Ok(output::line(&self.layout.line(&cells, self.page.colours))?)
     }
