@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::answers::{Latency, Run, Summary, mark};
-use crate::commands::{run::fact, runs};
+use crate::commands::run::fact;
+use crate::commands::runs::{self, MOST_RUNS, Total};
 use crate::human::{Zone, clean, count, grouped, percent, share, shortened, whole_ms, wrapped};
 use crate::paint::Ink;
 use crate::table::{Cell, Column, Page, Table};
@@ -23,6 +24,8 @@ pub(crate) struct RunPage<'a> {
     pub(crate) run: &'a Run,
     pub(crate) latency: &'a Latency,
     pub(crate) sub_runs: &'a [Summary],
+    /// How many its sub-agents have, those that are not listed included.
+    pub(crate) sub_runs_total: Option<Total>,
     pub(crate) zone: Zone,
     pub(crate) page: Page,
     /// Every step, decision and signal.
@@ -304,10 +307,13 @@ impl RunPage<'_> {
         if self.sub_runs.is_empty() {
             return String::new();
         }
-        format!(
-            "{}{}",
-            self.title("Runs of its sub-agents"),
-            runs::table(self.sub_runs, self.zone, true).render(self.page)
-        )
+        let mut text = self.title("Runs of its sub-agents");
+        text.push_str(&runs::table(self.sub_runs, self.zone, true).render(self.page));
+        if let Some(more) = self.sub_runs_total.and_then(|total| total.besides(self.sub_runs.len())) {
+            let parent = clean(&self.run.run_id);
+            let all = format!("agenttracer runs parent:{parent} --live -n {MOST_RUNS}");
+            text.push_str(&format!("  and {more} more:\n  {}\n", self.page.paint(&all, Ink::Cyan)));
+        }
+        text
     }
 }

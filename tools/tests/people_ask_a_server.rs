@@ -4,7 +4,7 @@ mod common;
 
 use std::process::{Command, Output, Stdio};
 
-use common::{Process, agenttracer, demo, get, stderr, stdout};
+use common::{Process, agenttracer, demo, get, id, run, stderr, stdout, store};
 use serde_json::Value;
 
 /// The runs of the demo's day, and the live one that has ended.
@@ -154,6 +154,37 @@ async fn a_run_is_shown_with_what_failed_and_where_the_time_went() {
     let unknown = ask(&process, &["run", "00000000-0000-4000-8000-000000000000"]);
     assert_eq!(unknown.status.code(), Some(1), "{}", stderr(&unknown));
     assert_eq!(stderr(&unknown), "error: Run 00000000-0000-4000-8000-000000000000 not found\n");
+    assert_eq!(process.stop().status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn of_many_sub_agents_runs_it_is_said_how_many_are_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path());
+    let client = reqwest::Client::new();
+    let parent = run();
+    store(&client, &process, &parent).await;
+    let parent = id(&parent);
+    let send = |many: usize| {
+        let of_parent = |_| {
+            let mut run = run();
+            run["parent_run_id"] = parent.as_str().into();
+            run
+        };
+        let runs: Vec<Value> = (0..many).map(of_parent).collect();
+        client.post(process.ingest_url("/v1/runs/batch")).json(&runs).send()
+    };
+    assert_eq!(send(50).await.unwrap().status(), 200);
+    let shows = |text: &str| text.lines().filter(|line| line.contains("v1.0.0") && !line.contains(&parent)).count();
+    let text = told(&process, &["run", &parent]);
+    assert!(text.contains("Runs of its sub-agents") && !text.contains(" more:"), "all are there:\n{text}");
+    assert_eq!(send(7).await.unwrap().status(), 200);
+    let text = told(&process, &["run", &parent]);
+    let (_, listed) = text.split_once("Runs of its sub-agents\n").unwrap();
+    assert_eq!(shows(listed), 50, "{listed}");
+    let (_, command) = listed.split_once("  and 7 more:\n  agenttracer ").unwrap();
+    let command: Vec<&str> = command.split_whitespace().collect();
+    assert_eq!(shows(&told(&process, &command)), 57, "what it says to type shows all");
     assert_eq!(process.stop().status.code(), Some(0));
 }
 

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::answers::{self, Latency, Summary, read};
 use crate::client::{self, QueryAddress};
+use crate::commands::runs::Total;
 use crate::exit::Exit;
 use crate::human::Zone;
 use crate::output;
@@ -52,15 +53,18 @@ impl Run {
                 ("order", "asc".to_owned()),
             ]
             .map(|(name, value)| (name.to_owned(), value));
-            let sub_runs: Vec<Summary> = read(&client, &client.get("/v1/runs", &conditions).await?.body)?;
+            let listed = client.get("/v1/runs", &conditions).await?;
+            let sub_runs: Vec<Summary> = read(&client, &listed.body)?;
+            let sub_runs_total = Total::of(&listed);
             let run: answers::Run = read(&client, &run)?;
-            Ok(Some((run, latency, sub_runs)))
+            Ok(Some((run, latency, sub_runs, sub_runs_total)))
         })?;
-        if let Some((run, latency, sub_runs)) = page {
+        if let Some((run, latency, sub_runs, sub_runs_total)) = page {
             let page = RunPage {
                 run: &run,
                 latency: &latency,
                 sub_runs: &sub_runs,
+                sub_runs_total,
                 zone: Zone::of(self.utc),
                 page: Page::of_stdout(),
                 all_steps: self.all,

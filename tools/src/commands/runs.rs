@@ -1,7 +1,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::answers::{Summary, read};
-use crate::client::{self, Client, QueryAddress};
+use crate::client::{self, Answer, Client, QueryAddress};
 use crate::exit::Exit;
 use crate::filters::{Condition, Filters};
 use crate::human::{Zone, grouped, whole_ms};
@@ -12,6 +12,8 @@ use crate::table::{Cell, Column, Table};
 const PATH: &str = "/v1/runs";
 /// The most runs that a server puts on a page.
 const PAGE_RUNS: usize = 100;
+/// The most runs that are listed at once.
+pub(crate) const MOST_RUNS: i64 = 100_000;
 
 /// Lists runs of a running server, the newest first. `agenttracer run ID` shows one of them.
 #[derive(Debug, Args)]
@@ -30,7 +32,7 @@ pub(crate) struct Runs {
         short = 'n',
         value_name = "RUNS",
         default_value_t = 20,
-        value_parser = clap::value_parser!(u32).range(1..=100_000),
+        value_parser = clap::value_parser!(u32).range(1..=MOST_RUNS),
         help_heading = "What is shown"
     )]
     limit: u32,
@@ -69,10 +71,43 @@ enum Sort {
 /// Pages that were asked for, one after the other.
 struct Pages {
     bodies: Vec<bytes::Bytes>,
-    /// How many runs match; at least so many where it ends with a plus.
-    total: Option<String>,
+    total: Option<Total>,
     /// Where the list goes on.
     next: Option<String>,
+}
+
+/// How many runs match, whether they are listed or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Total {
+    Exactly(u64),
+    /// A server does not count on for ever.
+    AtLeast(u64),
+}
+
+impl Total {
+    /// What the headers of a list say.
+    pub(crate) fn of(answer: &Answer) -> Option<Self> {
+        let number = |name: &str| answer.header(name)?.parse().ok();
+        number("x-total-count").map(Self::Exactly).or_else(|| number("x-total-count-min").map(Self::AtLeast))
+    }
+
+    /// How many there are besides those that are listed, where there are any.
+    pub(crate) fn besides(self, listed: usize) -> Option<Self> {
+        let more = |total: u64| total.checked_sub(listed as u64).filter(|more| *more > 0);
+        match self {
+            Self::Exactly(total) => more(total).map(Self::Exactly),
+            Self::AtLeast(total) => more(total).map(Self::AtLeast),
+        }
+    }
+}
+
+impl std::fmt::Display for Total {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exactly(total) => out.write_str(&grouped(*total)),
+            Self::AtLeast(total) => write!(out, "{}+", grouped(*total)),
+        }
+    }
 }
 
 impl Runs {
@@ -91,7 +126,7 @@ impl Runs {
             }
         }
         if let Some(next) = pages.next {
-            let total = pages.total.unwrap_or_default();
+            let total = pages.total.map_or_else(String::new, |total| total.to_string());
             output::note(&format!("{} of {total} runs; the next ones: --cursor {next}", self.limit));
         } else if !self.json && runs.is_empty() {
             output::note("no run matches");
@@ -106,9 +141,7 @@ impl Runs {
             let size = left.min(PAGE_RUNS);
             let answer = client.get(PATH, &self.conditions(size, pages.next.as_deref())).await?;
             if pages.total.is_none() {
-                let number = |name: &str| Some(grouped(answer.header(name)?.parse().ok()?));
-                let least = || Some(format!("{}+", number("x-total-count-min")?));
-                pages.total = number("x-total-count").or_else(least);
+                pages.total = Total::of(&answer);
             }
             pages.next = answer.header("link").and_then(cursor_of);
             pages.bodies.push(answer.body);
@@ -189,6 +222,15 @@ mod tests {
         let link = r#"</v1/runs?agent_id=a&cursor=eyJ%2B1&page_size=2>; rel="next""#;
         assert_eq!(cursor_of(link), Some("eyJ+1".to_owned()));
         assert_eq!(cursor_of("nonsense"), None);
+    }
+
+    #[test]
+    fn what_is_not_listed_is_counted() {
+        assert_eq!(Total::Exactly(50).besides(50), None);
+        assert_eq!(Total::Exactly(1250).besides(50).unwrap().to_string(), "1,200");
+        assert_eq!(Total::AtLeast(100_050).besides(50).unwrap().to_string(), "100,000+");
+        // One that was stored between two questions is none too few.
+        assert_eq!(Total::Exactly(49).besides(50), None);
     }
 
     #[test]
