@@ -31,7 +31,27 @@ pub(crate) enum Exit {
     NotEnoughData,
     /// No server, or none that answers.
     Unavailable,
+    /// A signal came before it was done.
+    Interrupted,
+    Terminated,
 }
+
+/// A signal came before a command was done that listens to them; others end as the system ends them.
+#[derive(Debug)]
+pub(crate) struct Interrupted {
+    /// `SIGINT` or `SIGTERM`.
+    pub(crate) signal: &'static str,
+    /// What was done by then, and how to do the rest.
+    pub(crate) what: String,
+}
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "ended by {}: {}", self.signal, self.what)
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 impl Exit {
     /// The code of a command that ended with `error`.
@@ -41,6 +61,11 @@ impl Exit {
                 Some(ClientError::Usage(_)) => return Self::Usage,
                 Some(ClientError::NotFound(_)) => return Self::Failed,
                 Some(ClientError::Refused(_) | ClientError::Unavailable(_)) => return Self::Unavailable,
+                None => {}
+            }
+            match cause.downcast_ref() {
+                Some(Interrupted { signal: "SIGTERM", .. }) => return Self::Terminated,
+                Some(Interrupted { .. }) => return Self::Interrupted,
                 None => {}
             }
             if cause.is::<ConfigError>() {
@@ -71,6 +96,9 @@ impl From<Exit> for ExitCode {
             Exit::NotEnoughData => 2,
             // EX_UNAVAILABLE.
             Exit::Unavailable => 69,
+            // 128 and the number of the signal, as shells say it of a program that was ended by one.
+            Exit::Interrupted => 130,
+            Exit::Terminated => 143,
         })
     }
 }
@@ -104,6 +132,8 @@ mod tests {
             (anyhow::Error::from(BackupError::from(locked())), Exit::Failed),
             (anyhow::Error::from(StartError::from(locked())), Exit::Failed),
             (anyhow::Error::from(ConfigError::NothingToServe), Exit::Usage),
+            (anyhow::Error::from(Interrupted { signal: "SIGINT", what: "a".into() }), Exit::Interrupted),
+            (anyhow::Error::from(Interrupted { signal: "SIGTERM", what: "a".into() }), Exit::Terminated),
             (anyhow::Error::from(ClientError::Usage("a".into())).context("asking"), Exit::Usage),
             (anyhow::Error::from(ClientError::NotFound("a".into())), Exit::Failed),
             (anyhow::Error::from(ClientError::Refused("a".into())), Exit::Unavailable),

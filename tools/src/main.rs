@@ -68,7 +68,7 @@ enum Command {
     #[command(after_help = compare::HELP)]
     Compare(compare::Compare),
     /// Send a made-up day of several agents to a running server.
-    #[command(after_help = client::HELP)]
+    #[command(after_help = demo_command::HELP)]
     Demo(demo_command::Demo),
     /// Ask running servers whether they are well.
     #[command(after_help = healthcheck::HELP)]

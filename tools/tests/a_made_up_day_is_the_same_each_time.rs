@@ -3,6 +3,7 @@
 mod common;
 
 use std::io::Read;
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -182,6 +183,35 @@ async fn what_is_live_goes_on_until_it_is_interrupted() {
     assert_eq!(running.as_array().unwrap().len(), 3, "{running}");
     let cancelled = json(&client, &process, "/v1/runs?failure_code=cancelled&view=summary&page_size=100").await;
     assert!(cancelled.as_array().unwrap().len() > 10, "{cancelled}");
+    assert_eq!(process.stop().status.code(), Some(0));
+}
+
+#[test]
+fn a_day_that_is_interrupted_is_no_success_and_can_be_sent_to_its_end() {
+    // A server that takes the connection, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_url = format!("http://{}", silent.local_addr().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path());
+    let url = format!("http://{}", process.ingest);
+    for (signal, name, code, more) in [("INT", "SIGINT", 130, "--json"), ("TERM", "SIGTERM", 143, "--live")] {
+        let mut command = agenttracer(&["demo", "--runs", "30", "--hours", "2", more, "--url", &silent_url]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut connection, _) = silent.accept().unwrap();
+        assert_eq!(connection.read(&mut [0]).unwrap(), 1, "it sends");
+        let kill = format!("kill -{signal} {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+        let told = stderr(&output);
+        assert!(told.starts_with(&format!("error: ended by {name}: 0 of 30 runs sent; `agenttracer ")), "{told}");
+        // What it says to type sends that day.
+        let rest: Vec<&str> = told.split('`').nth(1).unwrap().split(' ').skip(1).collect();
+        let sent = agenttracer(&rest).args(["--url", &url]).output().unwrap();
+        assert_eq!(sent.status.code(), Some(0), "{}", stderr(&sent));
+        assert!(stdout(&sent).starts_with("30 runs and 4 live ones sent"), "{}", stdout(&sent));
+    }
     assert_eq!(process.stop().status.code(), Some(0));
 }
 

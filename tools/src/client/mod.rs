@@ -37,7 +37,7 @@ Exit codes:
   69  the server could not be reached, or gave no answer
 
 A server that asks for keys is shown the one in AGENTTRACER_API_KEY. What --url and --ca say can also stand in
-AGENTTRACER_QUERY_URL (of demo: AGENTTRACER_INGEST_URL) and AGENTTRACER_CA.";
+AGENTTRACER_QUERY_URL and AGENTTRACER_CA.";
 
 /// Where the key of a server that asks for one stands: never on a command line, which others can see.
 pub(crate) const API_KEY: &str = "AGENTTRACER_API_KEY";

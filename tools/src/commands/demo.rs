@@ -2,18 +2,31 @@ use std::time::{Duration, Instant};
 
 use agenttracer_server::signals;
 use anyhow::{Context, bail};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::client::{self, IngestAddress};
 use crate::demo::{AGENT, Day, Live, Sent, VERSIONS};
-use crate::exit::Exit;
-use crate::human::{count, parse_time};
+use crate::exit::{Exit, Interrupted};
+use crate::human::{count, grouped, parse_time};
 use crate::importer::{Item, Outcome, RUNS, Rejection, Target, store};
 use crate::output;
 use crate::paint::{self, Ink, paint};
 use crate::progress::Progress;
+
+/// The codes of this command.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0    the whole day was sent; with --live, also that further runs went on until they were interrupted
+  1    it did not work
+  64   the command line says what it cannot say
+  69   the server could not be reached, or gave no answer
+  130  Ctrl-C (SIGINT) before the whole day was sent
+  143  SIGTERM before the whole day was sent
+
+A server that asks for keys is shown the one in AGENTTRACER_API_KEY. What --url and --ca say can also stand in
+AGENTTRACER_INGEST_URL and AGENTTRACER_CA.";
 
 /// Where events are taken in.
 const EVENTS: &str = "/v1/events";
@@ -87,27 +100,30 @@ impl Demo {
             let mut signal = std::pin::pin!(signals().context("installing the signal handlers")?);
             let bar = Progress::of_runs(self.runs, "sent");
             let mut runs = day.runs();
+            let mut sent = 0;
             let whole = async {
-                let mut sent = 0;
                 loop {
                     let chunk: Vec<_> = runs.by_ref().take(CHUNK).collect();
                     if chunk.is_empty() {
                         break;
                     }
-                    sent += chunk.len() as u64;
+                    let more = chunk.len() as u64;
                     sender.send(RUNS, chunk.into_iter()).await?;
+                    sent += more;
                     bar.set(sent);
                 }
-                anyhow::Ok(sent)
+                let of_runs = std::mem::take(&mut sender.outcome);
+                sender.send(EVENTS, day.live_events().into_iter()).await?;
+                anyhow::Ok((of_runs, std::mem::take(&mut sender.outcome)))
             };
-            let sent = tokio::select! {
-                sent = whole => sent?,
-                _ = &mut signal => return Ok(()),
+            let (of_runs, of_events) = tokio::select! {
+                outcomes = whole => outcomes?,
+                name = &mut signal => {
+                    drop(bar);
+                    return Err(self.interrupted(name, day, sent));
+                }
             };
             drop(bar);
-            let of_runs = std::mem::take(&mut sender.outcome);
-            sender.send(EVENTS, day.live_events().into_iter()).await?;
-            let of_events = std::mem::take(&mut sender.outcome);
             let seconds = begun.elapsed().as_secs_f64();
             if self.json {
                 self.print_json(day, sent, &of_runs, &of_events)?;
@@ -121,6 +137,21 @@ impl Demo {
             Ok(())
         })?;
         Ok(Exit::Done)
+    }
+
+    /// What is told when a signal comes before the whole day was sent.
+    fn interrupted(&self, signal: &'static str, day: Day, sent: u64) -> anyhow::Error {
+        let until = DateTime::from_timestamp_micros(day.until_micros).unwrap_or_default();
+        let (seed, runs, hours) = (self.seed, self.runs, self.hours);
+        let rest = format!(
+            "agenttracer demo --seed {seed} --runs {runs} --hours {hours} --until {}",
+            until.to_rfc3339_opts(SecondsFormat::Micros, true)
+        );
+        Interrupted {
+            signal,
+            what: format!("{} of {} sent; `{rest}` sends the others", grouped(sent), count(runs, "run", "runs")),
+        }
+        .into()
     }
 
     fn print_json(&self, day: Day, runs: u64, of_runs: &Outcome, of_events: &Outcome) -> anyhow::Result<()> {
