@@ -75,6 +75,35 @@ async fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 }
 
 #[tokio::test]
+async fn a_variable_that_is_empty_is_as_good_as_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("agenttracer.toml");
+    let addresses = "ingest_addr = \"127.0.0.1:0\"\nquery_addr = \"127.0.0.1:0\"\nui_addr = \"127.0.0.1:0\"\n";
+    std::fs::write(&config, format!("sync = \"interval=7ms\"\n{addresses}")).unwrap();
+    let help = stdout(&agenttracer(&["serve", "--help"]).output().unwrap());
+    let variables: Vec<_> = help.split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap()).collect();
+    assert!(variables.len() > 15, "{variables:?}");
+    let mut command = agenttracer(&["serve", "--config", "agenttracer.toml"]);
+    command.current_dir(dir.path()).envs(variables.iter().map(|name| (name, "")));
+    let process = Process::spawn(&dir.path().join("data"), command).unwrap_or_else(|ended| panic!("{}", ended.stderr));
+    let client = reqwest::Client::new();
+    let response = client.post(process.ingest_url("/v1/runs")).json(&run()).send().await.unwrap();
+    assert_eq!(response.headers()["x-durability"], "interval=7ms", "of the file");
+    let url = format!("http://{}", process.query);
+    let output = agenttracer(&["stats", "--url", &url]).env("AGENTTRACER_CA", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(process.stop().status.success());
+    let mut command = agenttracer(&["keys", "list"]);
+    let output = command.current_dir(dir.path()).env("AGENTTRACER_DATA_DIR", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "./data is there: {}", stderr(&output));
+    let output = agenttracer(&["stats"]).env("AGENTTRACER_QUERY_URL", "").output().unwrap();
+    assert_ne!(output.status.code(), Some(64), "{}", stderr(&output));
+    // White space is a value, and a wrong one.
+    let output = agenttracer(&["stats"]).env("AGENTTRACER_QUERY_URL", " ").output().unwrap();
+    assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+}
+
+#[tokio::test]
 async fn serve_says_where_it_listens_and_stops_in_time() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::start(dir.path());
