@@ -232,6 +232,13 @@ def test_every_variable_that_is_read_is_on_the_page() -> None:
     assert read - set(re.findall(r"`(AGENTTRACER_[A-Z_]+)`", PAGE.read_text())) == set()
 
 
+def test_every_variable_that_the_sdk_reads_is_in_its_documentation() -> None:
+    sources = [file.read_text() for file in (ROOT / "sdk" / "agenttrace").rglob("*.py")]
+    read = {name for source in sources for name in re.findall(r"\benviron\.get\(\"(\w+)\"", source)}
+    assert len(read) > 3
+    assert read - set(re.findall(r"`\$?([A-Z_]+)[`/]", inspect.getdoc(AgentTracer) or "")) == set()
+
+
 def test_the_file_of_the_page_is_read(agenttracer: Path, tmp_path: Path) -> None:
     files = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert files

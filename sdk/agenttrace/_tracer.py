@@ -50,9 +50,9 @@ class AgentTracer:
       and those that come while it is in flight make the next batch.
     - `max_batch_runs`, `max_batch_bytes`: the bounds of one request.
     - `max_queue_runs`, `max_queue_bytes`: the bounds of what waits in memory.
-    - `spool_dir`: where runs wait while the server is away; `AGENTTRACER_SPOOL_DIR` or `~/.local/state/agenttrace` when
-      it is left out. `max_spool_bytes` bounds it, over all processes; 0 is no spool. With a spool that is full, and a
-      queue that is full, the newest run is dropped and counted.
+    - `spool_dir`: where runs wait while the server is away; `AGENTTRACER_SPOOL_DIR`, `$XDG_STATE_HOME/agenttrace` or
+      `~/.local/state/agenttrace` when it is left out. `max_spool_bytes` bounds it, over all processes; 0 is no spool.
+      With a spool that is full, and a queue that is full, the newest run is dropped and counted.
     - `timeout_s`: for each call of the network within a request.
     - `first_retry_s`, `longest_retry_s`: the pause after the first failure, doubled each time up to the longest.
     - `close_timeout_s`: how long the end of the process may wait for what is queued.
