@@ -60,7 +60,7 @@ MESSAGES = {
     "server/src/access/file.rs": r'#\[error\("([^"]*(?:revoke those|no list)[^"]*)"',
     "storage/src/log.rs": r'format!\("(\{[^"]* (?:places|positions) [^"]*)"\)\)',
     "storage/src/error.rs": r'#\[error\("([^"]*`agenttracer[^"]*|[^"]*use a newer[^"]*)"',
-    "server/src/error.rs": r'#\[error\(\s*"([^"]*(?:choose another|can be reached by others)[^".]*\.?)',
+    "server/src/error.rs": r'#\[error\(\s*"([^"]*(?:choose another|no API key that is valid)[^".]*\.?)',
 }
 
 

@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::access::KeyError;
 use crate::tls::TlsError;
@@ -27,17 +27,24 @@ pub enum StartError {
     },
     /// Others can reach a listener, and there is no key.
     #[error(
-        "{listener}_addr {address} can be reached by others, and there is no API key that is valid.\n\
-         Make one, and give it to your clients as `Authorization: Bearer KEY`:\n\
-         \n    agenttracer keys create --data-dir {} --name first --scope ingest --scope query\n\n\
+        "{listener}_addr {address} can be reached by others, and there is no API key that is valid.\n{}\
          Or listen on 127.0.0.1, or, where something in front lets nobody else in, start with --insecure.",
-        data_dir.display()
+        make_one(data_dir)
     )]
     NoKeys {
         /// `ingest`, `query` or `ui`.
         listener: &'static str,
         /// The address that others can reach.
         address: SocketAddr,
+        /// Where the keys would stand.
+        data_dir: PathBuf,
+    },
+    /// Every request must show a key, and there is none.
+    #[error(
+        "require_keys is set, and there is no API key that is valid.\n{}Or start without --require-keys.",
+        make_one(data_dir)
+    )]
+    NoRequiredKeys {
         /// Where the keys would stand.
         data_dir: PathBuf,
     },
@@ -58,6 +65,15 @@ pub enum StartError {
         /// What the disk said.
         source: std::io::Error,
     },
+}
+
+/// How the first key is made.
+fn make_one(data_dir: &Path) -> String {
+    format!(
+        "Make one, and give it to your clients as `Authorization: Bearer KEY`:\n\
+         \n    agenttracer keys create --data-dir {} --name first --scope ingest --scope query\n\n",
+        data_dir.display()
+    )
 }
 
 impl StartError {

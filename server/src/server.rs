@@ -187,16 +187,11 @@ fn guard(config: &Config) -> Result<Arc<Guard>, StartError> {
     let required = config.needs_keys();
     let reachable = config.reachable();
     if required && !keys.any_valid(access::now()) {
-        let any = [("ingest", config.ingest_addr), ("query", config.query_addr), ("ui", config.ui_addr)];
-        let first = reachable.first().copied().or_else(|| {
-            any.into_iter().find_map(|(name, address)| match address {
-                ListenAddr::At(address) => Some((name, address)),
-                ListenAddr::Off => None,
-            })
+        let data_dir = config.data_dir.clone();
+        return Err(match reachable.first() {
+            Some(&(listener, address)) if !config.require_keys => StartError::NoKeys { listener, address, data_dir },
+            _ => StartError::NoRequiredKeys { data_dir },
         });
-        if let Some((listener, address)) = first {
-            return Err(StartError::NoKeys { listener, address, data_dir: config.data_dir.clone() });
-        }
     }
     match (required, reachable.first()) {
         (false, Some((listener, address))) => tracing::warn!(

@@ -127,6 +127,18 @@ async fn a_server_that_others_can_reach_does_not_start_without_a_key() {
         assert!(told.contains(hint), "{told}");
     }
 
+    // Who wants keys also where nobody else comes is told of that, and not of others.
+    for address in [[127, 0, 0, 1], [0, 0, 0, 0]] {
+        let mut config = config(dir.path());
+        config.query_addr = ListenAddr::At((address, 0).into());
+        config.require_keys = true;
+        let error = Server::start(config).await.err().unwrap();
+        assert!(matches!(&error, StartError::NoRequiredKeys { .. }), "{error}");
+        let told = error.to_string();
+        assert!(told.contains(&dir_of_command) && told.contains("require_keys is set"), "{told}");
+        assert!(!told.contains("reached by others") && !told.contains("--insecure"), "{told}");
+    }
+
     let server = Server::start(open(true)).await.unwrap();
     let port = server.addresses().query.unwrap().port();
     for port in [port, server.addresses().ingest.unwrap().port()] {
