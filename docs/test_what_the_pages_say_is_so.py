@@ -56,7 +56,7 @@ MESSAGES = {
     "erasure/src/routes.rs": r'"((?:Run|Erasure|No|More|Too|The|Writing) [^"]+)"',
     "server/src/probes.rs": r'"([a-z][^"]+ [^"]+)"(?:\.to_owned\(\)|\)|,\n)',
     "server/src/edge.rs": IN_LOWER_CASE,
-    "server/src/access/routes.rs": r'(?:StatusCode::\w+,|why =)\s*"([^"]+)"',
+    "server/src/access/routes.rs": r'(?:StatusCode::\w+,|why =|const \w+: &str =)\s*"([^"]+)"',
     "server/src/access/file.rs": r'#\[error\("([^"]*(?:revoke those|no list)[^"]*)"',
     "storage/src/log.rs": r'format!\("(\{[^"]* (?:places|positions) [^"]*)"\)\)',
     "storage/src/error.rs": r'#\[error\("([^"]*`agenttracer[^"]*|[^"]*use a newer[^"]*)"',

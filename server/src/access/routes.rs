@@ -118,6 +118,13 @@ impl From<Shown> for NewKey {
     }
 }
 
+/// What is said where something does not work: to clients, and as the examples of the description.
+const UNREADABLE: &str = "the keys cannot be read or changed now";
+const UNKNOWN: &str = "there is no such valid key";
+const NOT_VALID: &str = "this key is not valid";
+const TOO_SLOW: &str = "the body did not arrive in time";
+const TOO_LARGE: &str = "the body must be at most 16 KiB";
+
 type Row = (&'static str, fn() -> MethodRouter<Arc<Guard>>, fn() -> Endpoint);
 
 static TABLE: &[Row] = &[
@@ -191,7 +198,7 @@ static TABLE: &[Row] = &[
             )
             .body::<Credentials>("The key.", json!({"key": "at_0f3a9c21d4e7_secret"}))
             .answer(200, session_answer("The session.").header("Set-Cookie", schema::any_text(), "The cookie."))
-            .problem(401, "The key is not valid.", "this key is not valid")
+            .problem(401, "The key is not valid.", NOT_VALID)
             .with(with_body)
         },
     ),
@@ -254,21 +261,17 @@ pub(crate) fn routes(guard: Arc<Guard>) -> Router {
 }
 
 fn admin(endpoint: Endpoint) -> Endpoint {
-    endpoint.tag("Access").scope(Scope::Admin).problem(
-        500,
-        "The keys could not be read or written.",
-        "the keys cannot be changed now",
-    )
+    endpoint.tag("Access").scope(Scope::Admin).problem(500, "The keys could not be read or written.", UNREADABLE)
 }
 
 fn unknown(endpoint: Endpoint) -> Endpoint {
-    endpoint.problem(404, "There is no such key, or it has ended.", "there is no valid key 0f3a9c21d4e7")
+    endpoint.problem(404, "There is no such key, or it has ended.", UNKNOWN)
 }
 
 fn with_body(endpoint: Endpoint) -> Endpoint {
     endpoint
-        .problem(408, "The body did not arrive in time.", "the body did not arrive in time")
-        .problem(413, "The body is too large.", "the body must be at most 16 KiB")
+        .problem(408, "The body did not arrive in time.", TOO_SLOW)
+        .problem(413, "The body is too large.", TOO_LARGE)
         .answer(422, Answer::invalid(json!({"type": "missing", "loc": ["body", "name"], "msg": "Field required"})))
 }
 
@@ -357,7 +360,7 @@ async fn sign_in(State(guard): State<Arc<Guard>>, request: Request) -> Response 
         return unprocessable(&[error("missing", "key", "Field required")]);
     };
     let Some(key) = guard.newest_key(text.trim()).await else {
-        return problem(StatusCode::UNAUTHORIZED, "this key is not valid", &head.uri);
+        return problem(StatusCode::UNAUTHORIZED, NOT_VALID, &head.uri);
     };
     let Ok((cookie, session)) = guard.sessions.begin(&key.id, Instant::now()) else {
         return problem(StatusCode::INTERNAL_SERVER_ERROR, "the system gives no random numbers", &head.uri);
@@ -461,11 +464,11 @@ async fn blocking<T: Send + 'static>(
 
 fn failed(error: &KeyError, uri: &Uri) -> Response {
     match error {
-        KeyError::Unknown(_) => problem(StatusCode::NOT_FOUND, "there is no such valid key", uri),
+        KeyError::Unknown(_) => problem(StatusCode::NOT_FOUND, UNKNOWN, uri),
         KeyError::TooMany => problem(StatusCode::CONFLICT, &error.to_string(), uri),
         error => {
             tracing::error!(%error, "the keys could not be read or changed");
-            problem(StatusCode::INTERNAL_SERVER_ERROR, "the keys cannot be read or changed now", uri)
+            problem(StatusCode::INTERNAL_SERVER_ERROR, UNREADABLE, uri)
         }
     }
 }
@@ -475,9 +478,9 @@ async fn object(body: Body, uri: &Uri) -> Result<Map<String, Value>, Box<Respons
     let bytes = match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, MAX_BODY_BYTES)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(_)) => {
-            return Err(Box::new(problem(StatusCode::PAYLOAD_TOO_LARGE, "the body must be at most 16 KiB", uri)));
+            return Err(Box::new(problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE, uri)));
         }
-        Err(_) => return Err(Box::new(problem(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time", uri))),
+        Err(_) => return Err(Box::new(problem(StatusCode::REQUEST_TIMEOUT, TOO_SLOW, uri))),
     };
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(fields)) => Ok(fields),

@@ -5509,7 +5509,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "error": "the keys cannot be changed now",
+                     *       "error": "the keys cannot be read or changed now",
                      *       "status_code": 500,
                      *       "path": "/v1/runs"
                      *     }
@@ -5742,7 +5742,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "error": "the keys cannot be changed now",
+                     *       "error": "the keys cannot be read or changed now",
                      *       "status_code": 500,
                      *       "path": "/v1/runs"
                      *     }
@@ -5846,7 +5846,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "error": "there is no valid key 0f3a9c21d4e7",
+                     *       "error": "there is no such valid key",
                      *       "status_code": 404,
                      *       "path": "/v1/runs"
                      *     }
@@ -5912,7 +5912,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "error": "the keys cannot be changed now",
+                     *       "error": "the keys cannot be read or changed now",
                      *       "status_code": 500,
                      *       "path": "/v1/runs"
                      *     }
@@ -6020,7 +6020,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "error": "there is no valid key 0f3a9c21d4e7",
+                     *       "error": "there is no such valid key",
                      *       "status_code": 404,
                      *       "path": "/v1/runs"
                      *     }
@@ -6109,7 +6109,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "error": "the keys cannot be changed now",
+                     *       "error": "the keys cannot be read or changed now",
                      *       "status_code": 500,
                      *       "path": "/v1/runs"
                      *     }
