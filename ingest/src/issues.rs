@@ -1,4 +1,4 @@
-use agenttracer_model::privacy::Refusal;
+use agenttracer_model::privacy::RefusalRule;
 use agenttracer_model::{FieldError, Loc};
 
 /// One body answers at most this many errors, so that an answer cannot grow without bound.
@@ -36,20 +36,18 @@ pub(crate) struct Issues {
     pub(crate) rules: Rules,
 }
 
-/// How often each rule of [`Refusal::RULES`] refused something.
+/// How often each rule refused something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rules([u64; Refusal::RULES.len()]);
+pub(crate) struct Rules([u64; RefusalRule::ALL.len()]);
 
 impl Rules {
     /// Counts one refusal.
-    pub(crate) fn add(&mut self, rule: &'static str) {
-        if let Some(at) = Refusal::RULES.iter().position(|known| *known == rule) {
-            self.0[at] += 1;
-        }
+    pub(crate) fn add(&mut self, rule: RefusalRule) {
+        self.0[rule as usize] += 1;
     }
 
-    /// The counts, in the order of the rules.
-    pub(crate) fn counts(self) -> [u64; Refusal::RULES.len()] {
+    /// The counts, in the order of [`RefusalRule::ALL`].
+    pub(crate) fn counts(self) -> [u64; RefusalRule::ALL.len()] {
         self.0
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use agenttracer_model::privacy::{Refusal, Removed, Rule};
+use agenttracer_model::privacy::{RefusalRule, Removed, Rule};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use serde::Serialize;
@@ -30,7 +30,7 @@ pub(crate) struct Metrics {
     failed: [(&'static str, IntCounter); 8],
     events_failed: [(&'static str, IntCounter); 8],
     removed: [IntCounter; Rule::ALL.len()],
-    refused: [IntCounter; Refusal::RULES.len()],
+    refused: [IntCounter; RefusalRule::ALL.len()],
 }
 
 /// The kinds of [`Refused`].
@@ -89,7 +89,7 @@ impl Metrics {
             failed: KINDS.map(|kind| (kind, failed.with_label_values(&[kind]))),
             events_failed: KINDS.map(|kind| (kind, events_failed.with_label_values(&[kind]))),
             removed: Rule::ALL.map(|rule| removed.with_label_values(&[rule.as_str()])),
-            refused: Refusal::RULES.map(|rule| refused.with_label_values(&[rule])),
+            refused: RefusalRule::ALL.map(|rule| refused.with_label_values(&[rule.as_str()])),
             seconds: seconds.clone(),
         };
         let collectors: [Box<dyn Collector>; 12] = [

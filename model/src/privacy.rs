@@ -142,15 +142,35 @@ pub enum MetadataOf {
 pub struct Refusal {
     /// The place inside the metadata object, `<key>` for a key that is not a plain identifier; empty for a message.
     pub path: Vec<String>,
-    /// Which of [`Refusal::RULES`], for metrics.
-    pub rule: &'static str,
+    /// What refuses, for metrics.
+    pub rule: RefusalRule,
     /// The rule, for a person.
     pub msg: String,
 }
 
-impl Refusal {
-    /// The rules that refuse: a key that names content, a value that is no short scalar, a message that mentions a credential.
-    pub const RULES: [&'static str; 3] = ["key", "size", "message_words"];
+/// The rules that refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefusalRule {
+    /// A metadata key that names content, or reasoning.
+    Key,
+    /// A metadata value that is no short scalar, where only such may stand.
+    Size,
+    /// A message that mentions a credential.
+    MessageWords,
+}
+
+impl RefusalRule {
+    /// Every rule.
+    pub const ALL: [Self; 3] = [Self::Key, Self::Size, Self::MessageWords];
+
+    /// The rule's name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Size => "size",
+            Self::MessageWords => "message_words",
+        }
+    }
 }
 
 /// Cleans a string that must be there (names, codes, `selected`): a private shape makes it `[redacted]`.
@@ -182,6 +202,9 @@ mod tests {
     #[test]
     fn rules_stand_at_their_number() {
         for (index, rule) in Rule::ALL.into_iter().enumerate() {
+            assert_eq!(rule as usize, index);
+        }
+        for (index, rule) in RefusalRule::ALL.into_iter().enumerate() {
             assert_eq!(rule as usize, index);
         }
     }

@@ -1,6 +1,6 @@
 use super::shapes::{self, Match};
 use super::text::cut;
-use super::{MessageWords, REDACTED, Refusal, Removed, Rule};
+use super::{MessageWords, REDACTED, Refusal, RefusalRule, Removed, Rule};
 
 /// The longest message that is kept, in code points.
 const LONGEST: usize = 500;
@@ -13,7 +13,7 @@ pub fn refuse_message(message: &str, words: MessageWords) -> Option<Refusal> {
     }
     Some(Refusal {
         path: Vec::new(),
-        rule: "message_words",
+        rule: RefusalRule::MessageWords,
         msg: "the message mentions a password, an api_key, a token or a secret (privacy.message_words)".to_owned(),
     })
 }

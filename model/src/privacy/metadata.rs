@@ -1,5 +1,5 @@
 use super::shapes::Look;
-use super::{MetadataOf, Refusal, Removed, Rule, keys, prose, shapes};
+use super::{MetadataOf, Refusal, RefusalRule, Removed, Rule, keys, prose, shapes};
 use crate::{Metadata, Value};
 
 /// The most keys that metadata may have at its top.
@@ -15,7 +15,7 @@ const LONGEST_FACT: usize = 100;
 /// ones are removed by [`clean_metadata`].
 pub fn refuse_metadata(of: MetadataOf, metadata: &Metadata) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    let mut refuse = |key: &str, rule: &'static str, msg: &str| {
+    let mut refuse = |key: &str, rule: RefusalRule, msg: &str| {
         refusals.push(Refusal { path: vec![keys::printable(key)], rule, msg: msg.to_owned() });
     };
     match of {
@@ -23,22 +23,26 @@ pub fn refuse_metadata(of: MetadataOf, metadata: &Metadata) -> Vec<Refusal> {
         MetadataOf::Step => {
             for (key, _) in &metadata.0 {
                 if keys::is_refused(key) {
-                    refuse(key, "key", "metadata may not hold content (privacy rule: key)");
+                    refuse(key, RefusalRule::Key, "metadata may not hold content (privacy rule: key)");
                 }
             }
         }
         MetadataOf::Decision | MetadataOf::Signal => {
             for (key, value) in &metadata.0 {
                 if keys::is_refused_in_facts(key) {
-                    refuse(key, "key", "metadata may not hold content or reasoning (privacy rule: key)");
+                    refuse(key, RefusalRule::Key, "metadata may not hold content or reasoning (privacy rule: key)");
                     continue;
                 }
                 match value {
                     Value::Array(_) | Value::Object(_) => {
-                        refuse(key, "size", "a metadata value here must be a string, a number, a boolean or null");
+                        refuse(
+                            key,
+                            RefusalRule::Size,
+                            "a metadata value here must be a string, a number, a boolean or null",
+                        );
                     }
                     Value::String(text) if text.len() > LONGEST_FACT && text.chars().count() > LONGEST_FACT => {
-                        refuse(key, "size", "a metadata string here may have at most 100 characters");
+                        refuse(key, RefusalRule::Size, "a metadata string here may have at most 100 characters");
                     }
                     _ => {}
                 }
