@@ -119,46 +119,33 @@ pub fn routes(state: IngestState) -> Router {
 }
 
 pub(crate) async fn post_run(State(state): State<IngestState>, request: Request) -> Response {
-    let begun = Instant::now();
     let path = request.uri().path().to_owned();
-    let metrics = &state.0.intake.metrics;
-    let response = match state.store_run(request).await {
-        Ok(response) => response,
-        Err(refused) => {
-            metrics.count_refused(&refused);
-            wire::refusal(&refused, &path)
-        }
-    };
-    metrics.seconds.observe(begun.elapsed().as_secs_f64());
-    response
+    answered(&state, &path, state.store_run(request), Metrics::count_refused).await
 }
 
 pub(crate) async fn post_batch(State(state): State<IngestState>, request: Request) -> Response {
-    let begun = Instant::now();
     let path = request.uri().path().to_owned();
-    let metrics = &state.0.intake.metrics;
-    let response = match state.store_batch(request).await {
-        Ok(response) => response,
-        Err(refused) => {
-            metrics.count_refused(&refused);
-            wire::refusal(&refused, &path)
-        }
-    };
-    metrics.seconds.observe(begun.elapsed().as_secs_f64());
-    response
+    answered(&state, &path, state.store_batch(request), Metrics::count_refused).await
 }
 
 pub(crate) async fn post_events(State(state): State<IngestState>, request: Request) -> Response {
-    let begun = Instant::now();
     let path = request.uri().path().to_owned();
+    answered(&state, &path, state.store_events(request), Metrics::count_refused_event).await
+}
+
+/// What is answered to what was sent to `path`: counted where it is refused, and how long it took.
+async fn answered(
+    state: &IngestState,
+    path: &str,
+    storing: impl Future<Output = Result<Response, Refused>>,
+    count_refused: fn(&Metrics, &Refused),
+) -> Response {
+    let begun = Instant::now();
     let metrics = &state.0.intake.metrics;
-    let response = match state.store_events(request).await {
-        Ok(response) => response,
-        Err(refused) => {
-            metrics.count_refused_event(&refused);
-            wire::refusal(&refused, &path)
-        }
-    };
+    let response = storing.await.unwrap_or_else(|refused| {
+        count_refused(metrics, &refused);
+        wire::refusal(&refused, path)
+    });
     metrics.seconds.observe(begun.elapsed().as_secs_f64());
     response
 }
