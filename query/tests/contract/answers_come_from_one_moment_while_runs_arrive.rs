@@ -1,9 +1,11 @@
 //! Every question while somebody writes: runs arrive, some of them live, runs are sent again, commits move what is hot into
-//! the cold index, and segments merge. Each answer is that of one moment.
+//! the cold index, late events bring runs back out of it, and segments merge. Each answer is that of one moment.
 
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 use agenttracer_model::taxonomy::RunStatus;
 use agenttracer_model::{Event, Run, RunEnded, RunStarted, RunView, TimedEvent};
@@ -49,12 +51,27 @@ fn live_event(number: u64, ends: bool) -> TimedEvent {
     TimedEvent::new(Some(of.started_at), event)
 }
 
-/// Writes until it is told to stop. What is asked about does not change, but moves: a run that is sent again comes out of the
-/// cold index, and goes back with the next commit.
-fn write(world: &World, stop: &AtomicBool) {
+/// Whether a run that is asked about came in events.
+fn is_in_events(number: u64) -> bool {
+    number.is_multiple_of(2)
+}
+
+/// Writes until it is told to stop. What is asked about does not change, but moves, and each such move is told: an event that
+/// comes once more brings its run out of the cold index, and the next commit takes it back. A whole run that is sent again
+/// stays where it is.
+fn write(world: &World, stop: &AtomicBool, moves: &Sender<Uuid>) {
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
         match number % 6 {
+            0 if is_in_events(number / 6) => {
+                let run = a_run(number / 6 % KNOWN);
+                let run_id = run.run_id;
+                assert!(!world.is_hot(run_id), "commits came since it was sent last");
+                world.add_events(run_id, &run.into_events()[..1]);
+                assert!(world.is_hot(run_id), "its event brings it back");
+                // Nobody counts any more once all is asked.
+                let _ = moves.send(run_id);
+            }
             0 => drop(world.add(&a_run(number / 6 % KNOWN))),
             1 => world.add_events(Uuid::from_u64_pair(8, number), &[live_event(number, false)]),
             // The end of the one before, which may be cold by now.
@@ -74,10 +91,13 @@ proptest! {
     #[test]
     fn what_does_not_change_is_answered_the_same(asked in vec(vec(a_pair(), 0..4), 6)) {
         let world = World::new();
-        let views: Vec<_> = (0..KNOWN).map(|number| world.add(&a_run(number))).collect();
+        let stored = |number| if is_in_events(number) { world.add_in_events(a_run(number)) } else { world.add(&a_run(number)) };
+        let views: Vec<_> = (0..KNOWN).map(stored).collect();
+        world.freeze();
         let stop = AtomicBool::new(false);
+        let (move_one, moves) = channel();
         std::thread::scope(|scope| {
-            scope.spawn(|| write(&world, &stop));
+            scope.spawn(|| write(&world, &stop, &move_one));
             // Also when an assertion fails: the scope waits for the writer.
             let _stops = StopAtEnd(&stop);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -85,6 +105,9 @@ proptest! {
                 let mut runs: Vec<_> = views.iter().filter(|run| meets(run, &pairs)).collect();
                 runs.sort_by_key(|run| (Reverse(run.started_at), run.run_id));
                 let query = format!("{}q=-agent:{WRITER}&", query(&pairs));
+                // Each question is asked while runs move: since the one before, one has.
+                moves.try_iter().for_each(drop);
+                moves.recv_timeout(Duration::from_secs(60)).expect("a run moves out of the cold index");
                 runtime.block_on(async {
                     let list = world.get(&format!("/v1/runs?{query}page_size=100")).await;
                     let ids: Vec<_> = runs.iter().take(100).map(|run| run.run_id.to_string()).collect();

@@ -65,20 +65,34 @@ impl World {
 
     /// Stores a run, and gives its view.
     pub(crate) fn add(&self, run: &Run) -> RunView {
-        let (done, outcome) = mpsc::channel();
-        let batch = record::encode_run(run, NOW);
-        self.log.submit(batch, Box::new(move |result| done.send(result).unwrap())).unwrap();
-        let position = outcome.recv_timeout(Duration::from_secs(60)).expect("a ticket is resolved").unwrap();
-        let stored = self.log.inner.read(position).unwrap();
-        RunView::fold([record::decode(&stored).unwrap()]).unwrap()
+        self.view_at(self.store(record::encode_run(run, NOW)))
+    }
+
+    /// Stores a run in its events, and gives its view.
+    pub(crate) fn add_in_events(&self, run: Run) -> RunView {
+        self.view_at(self.store(record::encode_events(run.run_id, &run.into_events(), NOW)))
     }
 
     /// Stores events of a live run.
     pub(crate) fn add_events(&self, run_id: Uuid, events: &[TimedEvent]) {
+        self.store(record::encode_events(run_id, events, NOW));
+    }
+
+    fn store(&self, batch: Batch) -> Position {
         let (done, outcome) = mpsc::channel();
-        let batch = record::encode_events(run_id, events, NOW);
         self.log.submit(batch, Box::new(move |result| done.send(result).unwrap())).unwrap();
-        outcome.recv_timeout(Duration::from_secs(60)).expect("a ticket is resolved").unwrap();
+        outcome.recv_timeout(Duration::from_secs(60)).expect("a ticket is resolved").unwrap()
+    }
+
+    /// The run that the batch there holds.
+    fn view_at(&self, position: Position) -> RunView {
+        let stored = self.log.inner.read(position).unwrap();
+        RunView::fold([record::decode(&stored).unwrap()]).unwrap()
+    }
+
+    /// Whether the newest version of a run is among the hot ones.
+    pub(crate) fn is_hot(&self, run_id: Uuid) -> bool {
+        self.index.snapshot().hot().any(|run| run.run_id == run_id)
     }
 
     /// Moves all runs into the cold index.
