@@ -19,6 +19,8 @@ from deploy.support import needed, post, run, text
 BUILD = Path(__file__).parent / "debian" / "build"
 DATA = Path("/var/lib/agenttracer")
 CONFIG = Path("/etc/agenttracer/agenttracer.toml")
+# There where systemd is what started the machine.
+SYSTEMD = Path("/run/systemd/system")
 START_TIMEOUT_S = 60.0
 
 
@@ -36,7 +38,8 @@ def package(agenttracer: Path, tmp_path: Path) -> Iterator[Path]:
     needed("dpkg-deb", "dpkg")
     if not os.environ.get("AGENTTRACER_CI"):
         pytest.skip("it installs a package on this machine: set AGENTTRACER_CI=1, as root, to have that")
-    assert os.geteuid() == 0, "a package is installed by root"
+    if os.geteuid() != 0:
+        pytest.skip("a package is installed by root, and this is not run by root")
     if DATA.exists() or CONFIG.exists():
         pytest.fail(f"{DATA} or {CONFIG} is there: this machine has a server, and the test would take it away")
     small = tmp_path / "agenttracer"
@@ -48,6 +51,14 @@ def package(agenttracer: Path, tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["/usr/bin/dpkg", "--purge", "agenttracer"], check=False, timeout=300)
         shutil.rmtree(DATA, ignore_errors=True)
         subprocess.run(["/usr/sbin/deluser", "--system", "--quiet", "agenttracer"], check=False, timeout=60)
+
+
+def _install(package: Path) -> None:
+    """Installs it. Where systemd runs the machine the server begins then, as it should; the test serves by itself."""
+    _do("dpkg", "--install", package)
+    if SYSTEMD.is_dir():
+        # Also when it could not listen and is to be tried again. It has ended once this is done.
+        _do("systemctl", "stop", "agenttracer.service")
 
 
 @contextmanager
@@ -105,7 +116,7 @@ def test_a_run_outlives_every_version_of_the_program(package: Path) -> None:
             assert post(f"{ingest}/v1/runs", body) == 201
             sent.add(body["run_id"])
 
-    _do("dpkg", "--install", package)
+    _install(package)
     assert (DATA.stat().st_mode & 0o777, DATA.owner()) == (0o700, "agenttracer")
     with _served() as (ingest, query):
         send(ingest, 20)
@@ -113,7 +124,7 @@ def test_a_run_outlives_every_version_of_the_program(package: Path) -> None:
 
     # An upgrade keeps what was changed.
     CONFIG.write_text(CONFIG.read_text() + "\nlease = '20m'\n")
-    _do("dpkg", "--install", package)
+    _install(package)
     assert "20m" in CONFIG.read_text()
     with _served() as (ingest, query):
         assert _ids(query) == sent
@@ -122,14 +133,14 @@ def test_a_run_outlives_every_version_of_the_program(package: Path) -> None:
     _do("dpkg", "--remove", "agenttracer")
     assert not Path("/usr/bin/agenttracer").exists()
     assert CONFIG.exists()
-    _do("dpkg", "--install", package)
+    _install(package)
     with _served() as (_, query):
         assert _ids(query) == sent
 
     _do("dpkg", "--purge", "agenttracer")
     assert not CONFIG.exists()
     assert DATA.owner() == "agenttracer"
-    _do("dpkg", "--install", package)
+    _install(package)
     with _served() as (_, query):
         assert _ids(query) == sent
     # Exit code 0: nothing is wrong with it.
