@@ -77,3 +77,10 @@ def test_every_error_is_told() -> None:
     said = {text for file, pattern in MESSAGES.items() for text in messages(file, pattern)}
     assert {text for text in said if text not in page} == set()
     assert len(said) > 60
+
+
+def test_each_word_of_the_glossary_means_one_thing() -> None:
+    rows = [line for line in (ROOT / "docs" / "glossary.md").read_text().splitlines() if line.startswith("| **")]
+    words = [word for row in rows for word in re.findall(r"\*\*([^*]+)\*\*", row)]
+    assert len(words) > 100
+    assert {word for word in words if words.count(word) > 1} == set()

@@ -201,9 +201,9 @@ describe('the lines of a comparison', () => {
       }),
     );
   });
-  it('fold what is alike, and show what was opened', () => {
+  it('leave out what is alike, and show what was opened', () => {
     expect(lines(rows, differs, new Set())).toEqual([
-      { kind: 'fold', from: 0, to: 4 },
+      { kind: 'ellipsis', from: 0, to: 4 },
       { kind: 'row', row: 4 },
       { kind: 'row', row: 5 },
     ]);

@@ -170,17 +170,17 @@ function totals(a: readonly Step[], b: readonly Step[]): StepTotal[] {
 }
 
 /** A line of the table: a row, or several rows in a row that are not asked for. */
-export type Line = { kind: 'row'; row: number } | { kind: 'fold'; from: number; to: number };
+export type Line = { kind: 'row'; row: number } | { kind: 'ellipsis'; from: number; to: number };
 
-/** So many rows are shown rather than folded: the fold would take as much room. */
-const WORTH_FOLDING = 3;
+/** So many rows are shown rather than left out: the ellipsis would take as much room. */
+const WORTH_LEAVING_OUT = 3;
 
-/** The lines that are shown: rows that are wanted, and folds of all others but those that were opened, by their first row. */
+/** The lines that are shown: rows that are wanted, and ellipses for all others but those that were opened, by their first row. */
 export function lines(rows: readonly Row[], isWanted: (row: Row) => boolean, opened: ReadonlySet<number>): Line[] {
   const found: Line[] = [];
   let from = 0;
   const flush = (to: number) => {
-    if (to - from >= WORTH_FOLDING && !opened.has(from)) found.push({ kind: 'fold', from, to });
+    if (to - from >= WORTH_LEAVING_OUT && !opened.has(from)) found.push({ kind: 'ellipsis', from, to });
     else for (let row = from; row < to; row++) found.push({ kind: 'row', row });
   };
   rows.forEach((row, at) => {
@@ -193,7 +193,7 @@ export function lines(rows: readonly Row[], isWanted: (row: Row) => boolean, ope
   return found;
 }
 
-/** The line that shows a row, as itself or within a fold. */
+/** The line that shows a row, as itself or within an ellipsis. */
 export function lineOf(all: readonly Line[], row: number): number {
   return all.findIndex((line) => (line.kind === 'row' ? line.row === row : line.from <= row && row < line.to));
 }

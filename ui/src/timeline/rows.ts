@@ -19,8 +19,8 @@ export interface Row {
   signals: readonly Signal[];
   /** It failed, or it is an attempt that another one followed. */
   failed: boolean;
-  /** How long nothing ran before it, in ms; the time between attempts is no such gap. */
-  gap: number;
+  /** How long nothing ran before it, in ms; the time between attempts is back-off. */
+  idle: number;
   /** From the end of the attempt before it, in ms; there is none before a first attempt. */
   backoff: number | undefined;
   /** Why its times do not fit the run's. */
@@ -90,7 +90,7 @@ export function timelineOf(run: Run): Timeline {
       decisions: decisions.get(step.step_id) ?? NONE,
       signals: signals.get(step.step_id) ?? NONE,
       failed: step.status === 'failed' || step.attempt < step.attempts_total || (own.length > 0 && run.status === 'failure'),
-      gap: before === undefined ? Math.max(0, start - ended) : 0,
+      idle: before === undefined ? Math.max(0, start - ended) : 0,
       backoff: before === undefined ? undefined : Math.max(0, start - before),
       skew: skewOf(start, end, runEnd),
     };

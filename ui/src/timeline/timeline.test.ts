@@ -65,10 +65,10 @@ const retried = [
 const failure = { failure_id: 'f', run_id: 'run', step_id: 'step-2', failure_type: 'tool', failure_code: 'timeout', message: 'm', created_at: iso(0) } as const;
 
 describe('the rows of a run', () => {
-  it('tell attempts, back-off and gaps apart', () => {
+  it('tell attempts, back-off and idle time apart', () => {
     const { rows, groups, failure: failed } = timelineOf(run(retried, { failures: [failure] }));
     expect(rows.map(({ start, end }) => [start, end])).toEqual([[0, 100], [100, 1100], [1500, 2300], [4300, 4500]]);
-    expect(rows.map(({ gap }) => gap)).toEqual([0, 0, 0, 2000]);
+    expect(rows.map(({ idle }) => idle)).toEqual([0, 0, 0, 2000]);
     expect(rows.map(({ backoff }) => backoff)).toEqual([undefined, undefined, 400, undefined]);
     expect(rows.map((row) => row.failed)).toEqual([false, true, true, false]);
     expect(groups.get('step-1')?.map(({ index }) => index)).toEqual([1, 2]);

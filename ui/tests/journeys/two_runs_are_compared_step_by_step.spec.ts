@@ -38,7 +38,7 @@ test('chips choose the changes, the address says which, and back undoes nothing 
   await expect(steps(page)).toHaveAttribute('aria-rowcount', '71');
 });
 
-test('by keyboard alone: from difference to difference, into what is folded, to the step on either side', async ({ page }) => {
+test('by keyboard alone: from difference to difference, into what is left out, to the step on either side', async ({ page }) => {
   await page.goto(PATH);
   await settled(page);
   await page.keyboard.press('n');

@@ -65,7 +65,7 @@ export function Steps({ a, b, differences }: { a: Run; b: Run; differences: RunD
     if (line !== undefined) set({ row: line.kind === 'row' ? line.row : line.from });
   };
   const open = useCallback((line: Line) => {
-    if (line.kind === 'fold') setOpened((before) => new Set([...before, line.from]));
+    if (line.kind === 'ellipsis') setOpened((before) => new Set([...before, line.from]));
   }, []);
   // Two links a row are plain ones, followed here: those of the router would be most of the work of a scroll.
   const { from, to, tz } = useSearch({ from: '__root__' });
@@ -94,11 +94,11 @@ export function Steps({ a, b, differences }: { a: Run; b: Run; differences: RunD
     { key: 'p', label: 'Difference before', group, run: () => goTo(nextDifference(shown, rows, active ?? 0, -1)) },
     {
       key: 'Enter',
-      label: 'Open the step, or what is folded',
+      label: 'Open the step, or what is left out',
       group,
       run: () => {
         const line = active === undefined ? undefined : shown[active];
-        if (line?.kind === 'fold') open(line);
+        if (line?.kind === 'ellipsis') open(line);
         else return openStep('b') || openStep('a');
         return true;
       },
@@ -140,11 +140,11 @@ export function Steps({ a, b, differences }: { a: Run; b: Run; differences: RunD
             label="Steps of both runs"
             columns={columns}
             rows={shown}
-            rowKey={(line) => (line.kind === 'row' ? `row ${line.row}` : `fold ${line.from}`)}
+            rowKey={(line) => (line.kind === 'row' ? `row ${line.row}` : `ellipsis ${line.from}`)}
             rowHeight={rowHeight}
             active={active}
             onActivate={(line) => {
-              if (line.kind === 'fold') open(line);
+              if (line.kind === 'ellipsis') open(line);
               else set({ row: line.row });
             }}
             rowLabel={(line) => (line.kind === 'row' ? spoken(rows[line.row]) : `${counted(line.to - line.from, 'step')} not shown`)}
@@ -251,8 +251,8 @@ function sumOf(rows: readonly Row[], line: { from: number; to: number }, side: '
 const by = (ms: number) => (ms === 0 ? '0 ms' : ms > 0 ? `+${duration(ms)}` : duration(ms));
 
 function columnsFor(width: number, rows: readonly Row[], scale: number, open: (line: Line) => void, hrefOf: HrefOf): Column<Line>[] {
-  const rowCell = (line: Line, cell: (row: Row) => ReactNode, fold: (line: { from: number; to: number }) => ReactNode) => {
-    if (line.kind === 'fold') return fold(line);
+  const rowCell = (line: Line, cell: (row: Row) => ReactNode, ellipsis: (line: { from: number; to: number }) => ReactNode) => {
+    if (line.kind === 'ellipsis') return ellipsis(line);
     const row = rows[line.row];
     return row === undefined ? null : cell(row);
   };
@@ -264,10 +264,10 @@ function columnsFor(width: number, rows: readonly Row[], scale: number, open: (l
       rowCell(
         line,
         (row) => <StepCell step={row[side]} side={side} hrefOf={hrefOf} />,
-        (fold) =>
+        (ellipsis) =>
           side === 'a' ? (
-            <Button small kind="quiet" onClick={() => open({ kind: 'fold', ...fold })}>
-              ⋯ {counted(fold.to - fold.from, 'row')} not shown
+            <Button small kind="quiet" onClick={() => open({ kind: 'ellipsis', ...ellipsis })}>
+              ⋯ {counted(ellipsis.to - ellipsis.from, 'row')} not shown
             </Button>
           ) : null,
       ),
@@ -285,7 +285,7 @@ function columnsFor(width: number, rows: readonly Row[], scale: number, open: (l
           const one = row[side];
           return one === undefined ? null : <span className="text-ink-2">{duration(one.latency_ms)}</span>;
         },
-        (fold) => <span className="text-ink-3">{duration(sumOf(rows, fold, side))}</span>,
+        (ellipsis) => <span className="text-ink-3">{duration(sumOf(rows, ellipsis, side))}</span>,
       ),
   });
   const sign: Column<Line> = {
@@ -322,7 +322,7 @@ function columnsFor(width: number, rows: readonly Row[], scale: number, open: (l
           const notable = row.changes.includes('slower') || row.changes.includes('faster');
           return <span className={notable ? 'font-semibold' : 'text-ink-3'}>{by(row.differenceMs)}</span>;
         },
-        (fold) => <span className="text-ink-3">{by(sumOf(rows, fold, 'b') - sumOf(rows, fold, 'a'))}</span>,
+        (ellipsis) => <span className="text-ink-3">{by(sumOf(rows, ellipsis, 'b') - sumOf(rows, ellipsis, 'a'))}</span>,
       ),
   };
   const bars: Column<Line> = {
@@ -341,9 +341,9 @@ function columnsFor(width: number, rows: readonly Row[], scale: number, open: (l
         rowCell(
           line,
           (row) => <StepCell step={row.a ?? row.b} side={row.a === undefined ? 'b' : 'a'} hrefOf={hrefOf} />,
-          (fold) => (
-            <Button small kind="quiet" onClick={() => open({ kind: 'fold', ...fold })}>
-              ⋯ {counted(fold.to - fold.from, 'row')} not shown
+          (ellipsis) => (
+            <Button small kind="quiet" onClick={() => open({ kind: 'ellipsis', ...ellipsis })}>
+              ⋯ {counted(ellipsis.to - ellipsis.from, 'row')} not shown
             </Button>
           ),
         ),

@@ -361,12 +361,12 @@ function besideOf(row: Row, palette: Palette, words: boolean): { text: string; c
   if (failure !== undefined && words) {
     parts.push({ text: `✕ ${failure.failure_type}/${failure.failure_code}`, color: palette.failure, font: `700 11px ${MONO}` });
   }
-  if (row.gap >= GAP_MS && words) parts.push({ text: `gap ${duration(row.gap)} before`, color: palette.ink3, font: `11px ${MONO}` });
+  if (row.idle >= IDLE_MS && words) parts.push({ text: `idle ${duration(row.idle)} before`, color: palette.ink3, font: `11px ${MONO}` });
   return parts;
 }
 
-/** From which length on a gap is worth a word. */
-const GAP_MS = 1000;
+/** From which length on idle time is worth a word. */
+const IDLE_MS = 1000;
 const SPACE = 5;
 const BAR = 14;
 

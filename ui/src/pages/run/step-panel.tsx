@@ -129,7 +129,7 @@ function Details({ run, timeline, row, slowMs, onSelect }: Pick<StepPanelProps, 
         <Fact name="Started">{exactTime(step.started_at, zone)}</Fact>
         {share !== undefined && <Fact name="Share of run">{percent(share)}</Fact>}
         {row.backoff !== undefined && <Fact name="Back-off before">{duration(row.backoff)}</Fact>}
-        {row.gap > 0 && <Fact name="Idle before">{duration(row.gap)}</Fact>}
+        {row.idle > 0 && <Fact name="Idle before">{duration(row.idle)}</Fact>}
         <Fact name="Status">{step.status}</Fact>
         {step.error_code !== null && <Fact name="Error code">{step.error_code}</Fact>}
         {parent !== undefined && (

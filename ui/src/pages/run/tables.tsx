@@ -58,7 +58,7 @@ export function StepTable({
     },
     { id: 'start', title: 'Start', width: '96px', align: 'end', mono: true, cell: (row) => `${row.start < 0 ? '' : '+'}${duration(row.start)}` },
     { id: 'latency', title: 'Latency', width: '90px', align: 'end', mono: true, cell: (row) => <span className={isSlow(row, slowMs) ? 'font-bold' : ''}>{duration(row.step.latency_ms)}</span> },
-    { id: 'gap', title: 'Waited', width: '90px', align: 'end', mono: true, cell: (row) => (row.backoff ?? row.gap) > 0 ? duration(row.backoff ?? row.gap) : '' },
+    { id: 'idle', title: 'Waited', width: '90px', align: 'end', mono: true, cell: (row) => (row.backoff ?? row.idle) > 0 ? duration(row.backoff ?? row.idle) : '' },
     { id: 'decisions', title: 'Decisions', heading: '◆', width: '44px', align: 'end', mono: true, cell: (row) => row.decisions.length || '' },
     { id: 'signals', title: 'Signals', heading: '▲▼', width: '44px', align: 'end', mono: true, cell: (row) => row.signals.length || '' },
   ];

@@ -207,7 +207,7 @@ function saying(row: Row): string {
     ...row.failures.map(({ failure_type, failure_code }) => `${failure_type}/${failure_code}`),
     row.decisions.length > 0 ? `${row.decisions.length} decisions` : '',
     row.signals.length > 0 ? `${row.signals.length} signals` : '',
-    row.gap >= 1000 ? `gap of ${duration(row.gap)} before` : '',
+    row.idle >= 1000 ? `idle for ${duration(row.idle)} before` : '',
     row.backoff !== undefined && row.backoff > 0 ? `back-off of ${duration(row.backoff)} before` : '',
     row.skew ?? '',
   ]
