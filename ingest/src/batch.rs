@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::body::Body;
 use crate::dedupe::Outcome;
 use crate::error::Refused;
-use crate::intake::{Begun, Intake, Queued, Ready, settled, waited};
+use crate::intake::{Begun, Intake, Known, Queued, Ready, blocking, settled, waited};
 use crate::issues::Rules;
 use crate::json::{self, CutError};
 use crate::native::{self, Rejected};
@@ -87,6 +87,8 @@ struct Wave {
     queued: Vec<Item<Queued>>,
     /// Their run id is being stored, by another request or by an earlier item of this one.
     waiting: Vec<(usize, Uuid, oneshot::Receiver<Outcome>)>,
+    /// Runs with their id are stored.
+    known: Vec<(usize, Known)>,
     /// The log's queue was full.
     full: Vec<(usize, Uuid)>,
 }
@@ -117,6 +119,9 @@ impl Batch {
             (self, wave) = self.begin(todo).await;
             let progress = !wave.queued.is_empty() || !wave.waiting.is_empty();
             todo = Vec::new();
+            if !wave.known.is_empty() {
+                self = blocking(move || self.compare(wave.known)).await;
+            }
             for item in wave.queued {
                 self.settle(item).await;
             }
@@ -144,11 +149,7 @@ impl Batch {
         if self.body.bytes.len() < crate::body::LARGE {
             return self.begin_now(&todo);
         }
-        match tokio::task::spawn_blocking(move || self.begin_now(&todo)).await {
-            Ok(begun) => begun,
-            // Not cancelled, for nobody holds the handle: it panicked, and so does the request.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        blocking(move || self.begin_now(&todo)).await
     }
 
     fn begin_now(mut self, todo: &[usize]) -> (Self, Wave) {
@@ -182,13 +183,24 @@ impl Batch {
             Begun::Ready(ready) => {
                 wave.ready.push(Item { index, sent_id, run_id, removed: prepared.removed, at: ready });
             }
-            Begun::Known => {
-                self.intake.metrics.duplicate.inc();
-                self.tally.duplicates(1);
-            }
+            Begun::Known(known) => wave.known.push((index, known)),
             Begun::Wait(outcome) => wave.waiting.push((index, run_id, outcome)),
         }
         Ok(())
+    }
+
+    /// Tells repetitions from conflicts.
+    fn compare(mut self, known: Vec<(usize, Known)>) -> Self {
+        for (index, known) in known {
+            match self.intake.compare(&known) {
+                Ok(()) => {
+                    self.intake.metrics.duplicate.inc();
+                    self.tally.duplicates(1);
+                }
+                Err(refused) => self.reject(index, Some(known.run_id), refused),
+            }
+        }
+        self
     }
 
     /// Queues what is ready.

@@ -91,6 +91,9 @@ impl From<SubmitError> for Refused {
             SubmitError::Poisoned => {
                 Self::Unavailable("A write failed and the log is being reopened; send the run again".to_owned())
             }
+            SubmitError::Dead => Self::Unavailable(
+                "The thread that writes the log has died, and the server must be restarted".to_owned(),
+            ),
             SubmitError::Closed => Self::Unavailable("The server is shutting down".to_owned()),
         }
     }

@@ -18,7 +18,7 @@ use crate::body::Body;
 use crate::dedupe::{Outcome, Reserved};
 use crate::error::Refused;
 use crate::event::{self, Incoming};
-use crate::intake::{Intake, erased, unreadable, waited};
+use crate::intake::{Intake, blocking, erased, unreadable, waited};
 use crate::tally::Tally;
 
 /// Batches of one live run, one a request.
@@ -330,13 +330,4 @@ pub(crate) fn abandon_expired(intake: &Intake) -> usize {
         queued += 1;
     }
     queued
-}
-
-/// Does what may read from the disk.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        // Not cancelled, for nobody holds the handle: it panicked, and so does the request.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agenttracer_model::privacy::MessageWords;
-use agenttracer_model::{Position, RunView, Timestamp};
+use agenttracer_model::{Digest, Position, RunView, Timestamp};
 use agenttracer_storage::disk::Clock;
 use agenttracer_storage::{AppendError, Batch, Log, SubmitError, Ticket, record};
 use tokio::sync::oneshot;
@@ -45,10 +45,19 @@ pub(crate) struct Ready {
 pub(crate) enum Begun {
     /// It can be stored: [`Intake::submit`] is next.
     Ready(Ready),
-    /// It is stored already, with the same content.
-    Known,
+    /// A run with its id is stored already: [`Intake::compare`] is next, away from the threads that serve connections.
+    Known(Known),
     /// Another request stores this run id now: wait for this, then try again unless it failed.
     Wait(oneshot::Receiver<Outcome>),
+}
+
+/// A run that was sent and one that is stored, with the same id.
+pub(crate) struct Known {
+    pub(crate) run_id: Uuid,
+    /// Of what was sent.
+    digest: Digest,
+    /// Of what is stored.
+    position: Position,
 }
 
 /// A run that is stored.
@@ -61,7 +70,10 @@ pub(crate) enum Stored {
         created_at: Timestamp,
     },
     /// Before, with the same content.
-    Before,
+    Before {
+        /// Of its first record.
+        position: Position,
+    },
 }
 
 impl Intake {
@@ -74,7 +86,8 @@ impl Intake {
         }
     }
 
-    /// Reserves the run's id and encodes it, unless the id is known or being stored. Never waits.
+    /// Reserves the run's id and encodes it, unless the id is known or being stored. Does not read the log, and waits for
+    /// nobody.
     pub(crate) fn begin(&self, prepared: &mut Prepared) -> Result<Begun, Refused> {
         let run_id = prepared.run.run_id;
         // An id that the server makes now is nobody else's.
@@ -87,9 +100,8 @@ impl Intake {
             };
             match self.runs.find(run_id).map_err(unreadable)? {
                 None => Some(reservation),
-                Some(StoredRun::Whole(digest)) if digest == prepared.run.digest => return Ok(Begun::Known),
-                Some(StoredRun::Whole(_)) => {
-                    return Err(Refused::Conflict(format!("Run {run_id} already exists with other content")));
+                Some(StoredRun::Whole(position)) => {
+                    return Ok(Begun::Known(Known { run_id, digest: prepared.run.digest, position }));
                 }
                 Some(StoredRun::Live) => return Err(Refused::Conflict(format!("Run {run_id} is a live run"))),
                 Some(StoredRun::Erased) => return Err(erased(run_id)),
@@ -101,6 +113,19 @@ impl Intake {
         let (sender, outcome) = oneshot::channel();
         let ticket = self.ticket(prepared, reservation, sender);
         Ok(Begun::Ready(Ready { batch, ticket, queued: Queued { outcome, created_at } }))
+    }
+
+    /// Refuses a run whose content is not that of the stored one. Reads the log.
+    pub(crate) fn compare(&self, known: &Known) -> Result<(), Refused> {
+        let Known { run_id, digest, position } = known;
+        match self.runs.digest(*position).map_err(unreadable)? {
+            Some(stored) if stored == *digest => Ok(()),
+            Some(_) => Err(Refused::Conflict(format!("Run {run_id} already exists with other content"))),
+            // Sending it again would change nothing, so this is none of the answers that say so.
+            None => Err(Refused::Conflict(format!(
+                "Run {run_id} already exists, but its record is damaged and cannot be compared"
+            ))),
+        }
     }
 
     /// Puts a run into the log's queue. When that fails its id is free again. Never waits.
@@ -133,10 +158,13 @@ impl Intake {
     }
 
     /// Stores the run and waits until it is durable and visible.
-    pub(crate) async fn store(&self, prepared: &mut Prepared) -> Result<Stored, Refused> {
+    pub(crate) async fn store(self: &Arc<Self>, prepared: &mut Prepared) -> Result<Stored, Refused> {
         loop {
             match self.begin(prepared)? {
-                Begun::Known => return Ok(Stored::Before),
+                Begun::Known(known) => {
+                    let (intake, position) = (Arc::clone(self), known.position);
+                    return blocking(move || intake.compare(&known)).await.map(|()| Stored::Before { position });
+                }
                 Begun::Wait(outcome) => waited(outcome).await?,
                 Begun::Ready(ready) => {
                     let queued = self.submit(ready)?;
@@ -147,10 +175,19 @@ impl Intake {
         }
     }
 
-    /// The view of a run that is stored.
+    /// The view of a run that is stored. Reads the log.
     pub(crate) fn view(&self, run_id: Uuid) -> Result<RunView, Refused> {
         // It was there a moment ago: only an erasure takes it away.
         self.runs.view(run_id).map_err(unreadable)?.ok_or_else(|| erased(run_id))
+    }
+}
+
+/// Runs what reads the log, away from the threads that serve connections.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        // Not cancelled, for nobody holds the handle: it panicked, and so does the request.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::dedupe::InFlight;
 use crate::endpoints::TABLE;
 use crate::error::Refused;
 use crate::events::{self, Events};
-use crate::intake::{Intake, Stored};
+use crate::intake::{Intake, Stored, blocking};
 use crate::metrics::Metrics;
 use crate::native::{self, Prepared};
 use crate::tally::Tally;
@@ -169,23 +169,25 @@ impl IngestState {
         let stored = intake.store(&mut prepared).await?;
         let minimal = prefers_minimal(&head.headers);
         let Prepared { run, removed, .. } = prepared;
-        let (status, view) = match stored {
-            Stored::Now { position, .. } if minimal => {
-                let answer = Minimal { run_id: run.run_id, position };
-                return Ok(self.answer(StatusCode::CREATED, &answer, Some(position), &removed, true));
-            }
-            Stored::Now { position, created_at } => (StatusCode::CREATED, run.into_view(created_at, position)),
-            Stored::Before => {
+        let (status, position) = match stored {
+            Stored::Now { position, .. } => (StatusCode::CREATED, position),
+            Stored::Before { position } => {
                 intake.metrics.duplicate.inc();
-                (StatusCode::OK, intake.view(run.run_id)?)
+                (StatusCode::OK, position)
             }
         };
-        let position = Some(view.position);
         if minimal {
-            let answer = Minimal { run_id: view.run_id, position: view.position };
-            return Ok(self.answer(status, &answer, position, &removed, true));
+            let answer = Minimal { run_id: run.run_id, position };
+            return Ok(self.answer(status, &answer, Some(position), &removed, true));
         }
-        Ok(self.answer(status, &view, position, &removed, false))
+        let view = match stored {
+            Stored::Now { position, created_at } => run.into_view(created_at, position),
+            Stored::Before { .. } => {
+                let intake = Arc::clone(intake);
+                blocking(move || intake.view(run.run_id)).await?
+            }
+        };
+        Ok(self.answer(status, &view, Some(position), &removed, false))
     }
 
     async fn store_batch(&self, request: Request) -> Result<Response, Refused> {
@@ -236,11 +238,7 @@ impl IngestState {
         let prepared = if body.bytes.len() < LARGE {
             native::prepare(&body.bytes, None, words)
         } else {
-            match tokio::task::spawn_blocking(move || native::prepare(&body.bytes, None, words)).await {
-                Ok(prepared) => prepared,
-                // Not cancelled, for nobody holds the handle: it panicked, and so does the request.
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+            blocking(move || native::prepare(&body.bytes, None, words)).await
         };
         prepared.map_err(|rejected| rejected.refused)
     }
@@ -315,6 +313,7 @@ pub(crate) async fn health(State(state): State<IngestState>) -> Response {
         Health::DiskFull => Some("the disk is full"),
         Health::OverLimit => Some("the data directory has reached max_disk"),
         Health::Poisoned(_) => Some("a write failed and the log is being reopened"),
+        Health::Dead => Some("the thread that writes the log has died: restart the server"),
         Health::Closed => Some("the server is shutting down"),
     };
     let (code, status, reason) = match (unhealthy, agenttracer_storage::trouble(&**log)) {

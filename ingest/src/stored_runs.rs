@@ -1,15 +1,23 @@
-use agenttracer_model::{Digest, EventMark, RunView};
+use agenttracer_model::{Digest, EventMark, Position, RunView};
 use uuid::Uuid;
 
 /// What the write side asks of the projections.
 pub trait StoredRuns: Send + Sync + 'static {
-    /// The run with this id among all that was acknowledged; `None` when there is none. Usually answered from memory.
+    /// The run with this id among all that was acknowledged; `None` when there is none. Asked on the threads that serve
+    /// connections: answered from the index, without reading the log.
     ///
     /// # Errors
     /// When the projections cannot be read; the request is then answered with 503.
     fn find(&self, run_id: Uuid) -> Result<Option<StoredRun>, StoredRunsError>;
 
-    /// The whole view of a stored run.
+    /// The content digest of the run that arrived whole as the batch at this position; `None` when that record is damaged.
+    /// Reads the log.
+    ///
+    /// # Errors
+    /// As for [`find`](StoredRuns::find).
+    fn digest(&self, position: Position) -> Result<Option<Digest>, StoredRunsError>;
+
+    /// The whole view of a stored run. Reads the log.
     ///
     /// # Errors
     /// As for [`find`](StoredRuns::find).
@@ -51,8 +59,8 @@ pub struct HeldEvents {
 /// What idempotency asks of a stored run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoredRun {
-    /// It arrived whole, with this content.
-    Whole(Digest),
+    /// It arrived whole, as the batch at this position.
+    Whole(Position),
     /// It is a live run.
     Live,
     /// It was erased: it can never be stored again.

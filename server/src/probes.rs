@@ -50,8 +50,10 @@ fn probe_status() -> ObjectBuilder {
 impl Probes {
     /// Why only a restart helps.
     fn dead(&self) -> Vec<String> {
-        let why = "a thread of the index has died: restart the server";
-        self.index.is_dead().then(|| why.to_owned()).into_iter().collect()
+        let log = (self.log.health() == Health::Dead)
+            .then_some("the thread that writes the log has died: restart the server");
+        let index = self.index.is_dead().then_some("a thread of the index has died: restart the server");
+        log.into_iter().chain(index).map(str::to_owned).collect()
     }
 
     /// Why requests should go elsewhere.
@@ -61,7 +63,8 @@ impl Probes {
             Health::Closed => Some("the server is shutting down"),
             _ if does == Does::Query => None,
             Health::Writable if !self.index.has_room() => Some("the index is behind and its memory is full"),
-            Health::Writable => None,
+            // That is among the dead.
+            Health::Writable | Health::Dead => None,
             Health::DiskFull => Some("the disk is full"),
             Health::OverLimit => Some("the data directory has reached max_disk"),
             Health::Poisoned(_) => Some("a write failed and the log is being reopened"),

@@ -6,7 +6,7 @@ use agenttracer_index::Index;
 use agenttracer_ingest::{HeldEvents, StoredRun, StoredRuns, StoredRunsError};
 use agenttracer_model::{Digest, EventMark, Position, RunView};
 use agenttracer_storage::record::{RecordRef, Records};
-use agenttracer_storage::{Log, record};
+use agenttracer_storage::{GapReason, Log, ReadError, record};
 use uuid::Uuid;
 
 pub(crate) struct IndexedRuns {
@@ -19,11 +19,25 @@ impl StoredRuns for IndexedRuns {
         let snapshot = self.index.snapshot();
         // A live run of which only events have come counts too, though nobody is shown it.
         let run = match snapshot.known(run_id).map_err(told)? {
-            Some(run) if run.whole => Some(StoredRun::Whole(self.digest(run.position())?)),
+            Some(run) if run.whole => Some(StoredRun::Whole(run.position())),
             Some(_) => Some(StoredRun::Live),
             None => None,
         };
         Ok(run.or_else(|| snapshot.erased().has(run_id).then_some(StoredRun::Erased)))
+    }
+
+    fn digest(&self, position: Position) -> Result<Option<Digest>, StoredRunsError> {
+        let batch = match self.log.read(position) {
+            Ok(batch) => batch,
+            Err(ReadError::Damaged(_) | ReadError::Gone { reason: GapReason::Lost, .. }) => return Ok(None),
+            Err(error) => return Err(told(error)),
+        };
+        for record in Records::of(&batch).map_err(told)? {
+            if let RecordRef::RunEnded { digest: Some(digest), .. } = record.map_err(told)? {
+                return Ok(Some(digest));
+            }
+        }
+        Err(StoredRunsError(format!("the run at position {position} has no digest")))
     }
 
     fn view(&self, run_id: Uuid) -> Result<Option<RunView>, StoredRunsError> {
@@ -60,19 +74,6 @@ impl StoredRuns for IndexedRuns {
 
     fn has_room(&self) -> bool {
         self.index.has_room()
-    }
-}
-
-impl IndexedRuns {
-    /// The content digest of the run that arrived whole as the batch at `position`.
-    fn digest(&self, position: Position) -> Result<Digest, StoredRunsError> {
-        let batch = self.log.read(position).map_err(told)?;
-        for record in Records::of(&batch).map_err(told)? {
-            if let RecordRef::RunEnded { digest: Some(digest), .. } = record.map_err(told)? {
-                return Ok(digest);
-            }
-        }
-        Err(StoredRunsError(format!("the run at position {position} has no digest")))
     }
 }
 

@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -157,10 +158,23 @@ impl Committer {
         }
         self.fail_waiting(&AppendError::Closed);
         let finished = self.settle(clean);
+        self.abandon();
+        finished
+    }
+
+    /// Drops the follower and unlocks the directory.
+    pub(crate) fn abandon(&mut self) {
         self.follower = None;
         self.writer = None;
         self.lock = None;
-        finished
+    }
+
+    /// After a panic nothing of this can be trusted: it writes nothing more, and fails everything that waits.
+    pub(crate) fn die(&mut self) {
+        let error = dead();
+        self.poison = Some(Poison { reason: error.to_string(), retry_at_ms: u64::MAX, backoff_ms: 0 });
+        self.writer = None;
+        self.fail_waiting(&error);
     }
 
     fn settle(&mut self, clean: bool) -> Result<(), AppendError> {
@@ -483,8 +497,29 @@ fn full_or_failed(error: io::Error) -> Stop {
     if is_full(&error) { Stop::Full } else { Stop::Failed(error) }
 }
 
-/// The commit thread: ends when the queue is closed and empty.
+/// What everybody is told after the commit thread has panicked.
+pub(crate) fn dead() -> AppendError {
+    AppendError::Failed("the thread that commits has panicked: restart".to_owned())
+}
+
+/// The commit thread: ends when the queue is closed and empty. Should a step panic, it refuses what comes until then.
 pub(crate) fn run(committer: &Mutex<Committer>, view: &View, queue: &Receiver<Message>) {
+    let finished = std::panic::catch_unwind(AssertUnwindSafe(|| commit_all(committer, view, queue)));
+    view.set_finished(finished.unwrap_or_else(|_| {
+        tracing::error!("the thread that commits has panicked: the log takes no batches until a restart");
+        view.set_dead();
+        lock(committer).die();
+        while let Ok(message) = queue.recv() {
+            if let Message::Batch(submission) = message {
+                (submission.ticket)(Err(dead()));
+            }
+        }
+        lock(committer).abandon();
+        Err(dead())
+    }));
+}
+
+fn commit_all(committer: &Mutex<Committer>, view: &View, queue: &Receiver<Message>) -> Result<(), AppendError> {
     let mut due = None;
     loop {
         let first = match due {
@@ -503,8 +538,7 @@ pub(crate) fn run(committer: &Mutex<Committer>, view: &View, queue: &Receiver<Me
         committer.step(first);
         due = committer.due_ms();
     }
-    let finished = lock(committer).finish(view.is_clean_close());
-    view.set_finished(finished);
+    lock(committer).finish(view.is_clean_close())
 }
 
 /// One step of keeping a spare and the reserve ready; whether it is to be tried again in a moment.

@@ -48,6 +48,9 @@ pub enum SubmitError {
     /// A write or sync failed: the log is being reopened.
     #[error("the log is being reopened after a failed write")]
     Poisoned,
+    /// The thread that commits has panicked: only a restart helps.
+    #[error("the thread that commits has panicked")]
+    Dead,
     /// The frame would exceed the largest size.
     #[error("the batch is larger than a frame may be")]
     TooLarge,

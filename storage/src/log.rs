@@ -102,6 +102,8 @@ pub enum Health {
     OverLimit,
     /// A write or sync failed; it is being reopened through recovery.
     Poisoned(String),
+    /// The thread that commits has panicked: only a restart helps.
+    Dead,
     /// It was shut down.
     Closed,
 }

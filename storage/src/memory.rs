@@ -179,6 +179,7 @@ impl Log for MemoryLog {
         match *lock(&self.shared.refusal) {
             Some(SubmitError::DiskFull) => Health::DiskFull,
             Some(SubmitError::Poisoned) => Health::Poisoned("a test asked for it".to_owned()),
+            Some(SubmitError::Dead) => Health::Dead,
             _ if lock(&self.queue).is_none() => Health::Closed,
             _ => Health::Writable,
         }
@@ -218,6 +219,7 @@ mod tests {
             (SubmitError::Busy, Health::Writable),
             (SubmitError::DiskFull, Health::DiskFull),
             (SubmitError::Poisoned, Health::Poisoned("a test asked for it".to_owned())),
+            (SubmitError::Dead, Health::Dead),
         ] {
             log.refuse(Some(refusal));
             assert_eq!(log.submit(batch(), Box::new(|_| panic!("it was refused"))), Err(refusal));

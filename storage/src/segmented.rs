@@ -10,7 +10,7 @@ use agenttracer_model::Position;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use uuid::Uuid;
 
-use crate::commit::{self, Committer, Message, Submission};
+use crate::commit::{self, Committer, Message, Submission, dead};
 use crate::disk::{Clock, Disk};
 use crate::format::{BLOCK_BYTES, align_block};
 use crate::prepare::Prepared;
@@ -232,7 +232,7 @@ impl SegmentedLog {
                 tracing::error!("a thread of the log panicked");
             }
         }
-        self.view.finished().unwrap_or_else(|| Err(AppendError::Failed("the commit thread panicked".to_owned())))
+        self.view.finished().unwrap_or_else(|| Err(dead()))
     }
 
     /// Wakes the commit thread, if there is one.
@@ -246,6 +246,7 @@ impl SegmentedLog {
     fn failure(&self) -> Option<AppendError> {
         match self.view.health() {
             Health::Poisoned(reason) => Some(AppendError::Failed(reason)),
+            Health::Dead => Some(dead()),
             Health::Closed => Some(AppendError::Closed),
             Health::Writable | Health::OverLimit | Health::DiskFull => None,
         }
@@ -264,6 +265,7 @@ impl Log for SegmentedLog {
                 Health::Writable | Health::OverLimit => {}
                 Health::DiskFull => return Err(SubmitError::DiskFull),
                 Health::Poisoned(_) => return Err(SubmitError::Poisoned),
+                Health::Dead => return Err(SubmitError::Dead),
                 Health::Closed => return Err(SubmitError::Closed),
             }
         }

@@ -28,7 +28,8 @@ const SCAN_AHEAD_BYTES: usize = 256 * 1024;
 const WRITABLE: u8 = 0;
 const DISK_FULL: u8 = 1;
 const POISONED: u8 = 2;
-const CLOSED: u8 = 3;
+const DEAD: u8 = 3;
+const CLOSED: u8 = 4;
 
 /// The shared side of a log.
 pub(crate) struct View {
@@ -119,6 +120,7 @@ impl View {
             WRITABLE => Health::Writable,
             DISK_FULL => Health::DiskFull,
             POISONED => Health::Poisoned(lock(&self.reason).clone()),
+            DEAD => Health::Dead,
             _ => Health::Closed,
         }
     }
@@ -155,6 +157,11 @@ impl View {
     pub(crate) fn set_poisoned(&self, reason: &str) {
         reason.clone_into(&mut lock(&self.reason));
         self.leave_for(POISONED, |_| true);
+    }
+
+    /// The thread that commits has panicked.
+    pub(crate) fn set_dead(&self) {
+        self.leave_for(DEAD, |_| true);
     }
 
     pub(crate) fn set_disk_full(&self) {

@@ -72,6 +72,21 @@ async fn erased_and_live_ids_are_refused() {
     assert_eq!(world.stored(), 0);
 }
 
+/// Not a 503, after which clients send it again for ever.
+#[tokio::test]
+async fn a_run_whose_record_is_damaged_is_refused_for_good() {
+    let world = World::new();
+    assert_eq!(world.post(&with_id(&small(), 3)).await.status, 201);
+    world.runs.damaged.store(true, Ordering::SeqCst);
+    let error = format!("Run {} already exists, but its record is damaged and cannot be compared", Uuid::from_u128(3));
+    let answer = world.post(&with_id(&small(), 3)).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (409, &json!(error)));
+    let answer = world.post_batch(&json!([with_id(&small(), 3), with_id(&small(), 4)])).await.json();
+    assert_eq!((&answer["accepted"], &answer["duplicates"]), (&json!(1), &json!(0)));
+    assert_eq!((&answer["rejected"][0]["index"], &answer["rejected"][0]["status"]), (&json!(0), &json!(409)));
+    assert_eq!(answer["rejected"][0]["errors"][0]["msg"], error);
+}
+
 #[tokio::test]
 async fn a_minimal_answer_is_asked_for() {
     let world = World::new();
@@ -165,6 +180,7 @@ async fn a_refused_batch_frees_its_id() {
         (SubmitError::DiskFull, 503),
         (SubmitError::OverLimit, 503),
         (SubmitError::Poisoned, 503),
+        (SubmitError::Dead, 503),
         (SubmitError::Closed, 503),
         (SubmitError::TooLarge, 413),
     ] {

@@ -23,6 +23,7 @@ async fn health_says_whether_it_can_write_and_what_that_means() {
     for (refusal, reason) in [
         (SubmitError::DiskFull, "the disk is full"),
         (SubmitError::Poisoned, "a write failed and the log is being reopened"),
+        (SubmitError::Dead, "the thread that writes the log has died: restart the server"),
     ] {
         world.log.refuse(Some(refusal));
         let answer = world.get("/health/").await;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use agenttracer_ingest::{Options, StoredRun};
-use agenttracer_model::{Digest, Event};
+use agenttracer_model::{Event, Position};
 use agenttracer_storage::AppendError;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -212,7 +212,7 @@ async fn a_run_is_stored_whole_or_live() {
         (409, json!(format!("Run {RUN} is a live run")))
     );
 
-    world.runs.special.lock().unwrap().insert(OTHER, StoredRun::Whole(Digest([1; 32])));
+    world.runs.special.lock().unwrap().insert(OTHER, StoredRun::Whole(Position::ZERO));
     let erased = Uuid::from_u128(9);
     world.runs.special.lock().unwrap().insert(erased, StoredRun::Erased);
     let to = |run: Uuid| event("heartbeat", json!({"run_id": run}));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex};
 
 use agenttracer_ingest::{HeldEvents, IngestState, Options, StoredRun, StoredRuns, StoredRunsError, routes};
-use agenttracer_model::{Digest, Event, EventMark, RunBatch, RunView, Timestamp};
+use agenttracer_model::{Digest, Event, EventMark, Position, RunBatch, RunView, Timestamp};
 use agenttracer_storage::disk::Clock;
 use agenttracer_storage::{AppendError, Committed, Follower, MemoryLog, record};
 use axum::Router;
@@ -29,6 +29,8 @@ pub(crate) struct Runs {
     pub(crate) expired: Mutex<Vec<Uuid>>,
     pub(crate) full: AtomicBool,
     pub(crate) broken: AtomicBool,
+    /// Records cannot be read.
+    pub(crate) damaged: AtomicBool,
     pub(crate) finds: AtomicUsize,
     /// What the follower answers instead of storing.
     pub(crate) failing: Mutex<Option<AppendError>>,
@@ -46,7 +48,16 @@ impl StoredRuns for Runs {
         if self.live.lock().unwrap().contains_key(&run_id) {
             return Ok(Some(StoredRun::Live));
         }
-        Ok(self.views.lock().unwrap().get(&run_id).map(|(digest, _)| StoredRun::Whole(*digest)))
+        Ok(self.views.lock().unwrap().get(&run_id).map(|(_, view)| StoredRun::Whole(view.position)))
+    }
+
+    fn digest(&self, position: Position) -> Result<Option<Digest>, StoredRunsError> {
+        if self.damaged.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let views = self.views.lock().unwrap();
+        let stored = views.values().find(|(_, view)| view.position == position);
+        stored.map(|(digest, _)| Some(*digest)).ok_or_else(|| StoredRunsError(format!("nothing is at {position}")))
     }
 
     fn live(&self, run_id: Uuid, marks: &[EventMark]) -> Result<Option<HeldEvents>, StoredRunsError> {

@@ -314,7 +314,7 @@ impl Story {
             let fits = match error {
                 SubmitError::Busy => true,
                 SubmitError::DiskFull | SubmitError::Poisoned => self.is_troubled(),
-                SubmitError::TooLarge | SubmitError::OverLimit | SubmitError::Closed => false,
+                SubmitError::TooLarge | SubmitError::OverLimit | SubmitError::Dead | SubmitError::Closed => false,
             };
             assert!(fits, "{error} without a reason");
         }

@@ -273,7 +273,7 @@ impl Story {
                     SubmitError::Busy => true,
                     SubmitError::TooLarge => len + 4096 * 3 + 72 > self.options.segment_bytes as usize,
                     SubmitError::DiskFull | SubmitError::Poisoned => self.troubled || self.disk.has_crashed(),
-                    SubmitError::Closed | SubmitError::OverLimit => false,
+                    SubmitError::Closed | SubmitError::Dead | SubmitError::OverLimit => false,
                 };
                 assert!(fits, "{error} without a reason, for {len} bytes");
             }
