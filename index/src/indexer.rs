@@ -355,7 +355,7 @@ struct RolledUp {
 fn roll_up(frozen: &Frozen, expiring: Position, expired: Position) -> Result<Option<RolledUp>, IndexError> {
     let before = &frozen.before;
     let Some(rollup) = before.rollup() else { return Ok(None) };
-    let (mut gone, mut come) = (CellSums::default(), CellSums::default());
+    let (mut gone, mut come) = (CellSums::of_width(rollup.width()), CellSums::default());
     before.gather_hidden(&Filter::default(), &mut gone)?;
     if expiring > expired {
         before.gather_cold(&Filter { before_position: Some(expiring), ..Filter::default() }, &mut gone)?;

@@ -215,9 +215,9 @@ impl Rollup {
     /// The finest table of these cells; `None` when they are too many.
     pub(crate) fn of(sums: &CellSums, max_cells: usize) -> Option<Self> {
         let texts = Arc::new(sums.texts.clone());
-        let mut widths = Width::ALL.into_iter().filter(|width| *width >= sums.width);
+        let mut widths = Width::ALL.into_iter().filter(|width| *width >= sums.cells.width);
         widths.find_map(|width| {
-            let cells = sums.cells.iter().map(|(key, cell)| (*key, cell));
+            let cells = sums.cells.by_key.iter().map(|(key, cell)| (*key, cell));
             Self { width, texts: Arc::clone(&texts), ..Self::empty(max_cells) }.filled(cells)
         })
     }
@@ -252,9 +252,12 @@ impl Rollup {
     /// # Errors
     /// When the index cannot be read.
     pub(crate) fn of_index(searcher: &Searcher, fields: &Fields, max_cells: usize) -> Result<Option<Self>, IndexError> {
-        let mut sums = CellSums::default();
-        Snapshot::of_cold(searcher.clone(), *fields)?.gather_cold(&Filter::default(), &mut sums)?;
-        Ok(Self::of(&sums, max_cells))
+        let mut sums = CellSums::bounded(max_cells, MAX_TEXTS);
+        match Snapshot::of_cold(searcher.clone(), *fields)?.gather_cold(&Filter::default(), &mut sums) {
+            Ok(_) => Ok(Self::of(&sums, max_cells)),
+            Err(IndexError::TooMany { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The table without the runs of `gone` and with those of `come`, and the cells that changed, ascending; by days when
@@ -293,8 +296,8 @@ impl Rollup {
             });
         }
         let number = |text: u32| numbers[text as usize];
-        let mut cells: HashMap<CellKey, Cell> = HashMap::with_capacity(sums.cells.len());
-        for (key, cell) in &sums.cells {
+        let mut cells: HashMap<CellKey, Cell> = HashMap::with_capacity(sums.cells.by_key.len());
+        for (key, cell) in &sums.cells.by_key {
             let key = self.width.key(CellKey {
                 agent: number(key.agent),
                 version: number(key.version),

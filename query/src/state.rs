@@ -33,6 +33,8 @@ pub struct QueryOptions {
     pub timeout: Duration,
     /// Clients that follow `/v1/tail` at a time; one more is answered with 429. Default: 64.
     pub max_followers: usize,
+    /// How long nothing is sent to such a client at most: whoever stands between may close a silent connection. Default: 15 s.
+    pub max_silence: Duration,
     /// Bytes of answers that wait to be read by their clients, all together; more is answered with 429. Default: 256 MiB.
     pub max_held_bytes: usize,
     /// The port of the write side, which `/health` names to those who want to send runs. Default: none.
@@ -54,6 +56,7 @@ impl Default for QueryOptions {
             max_page_bytes: 64 << 20,
             timeout: Duration::from_secs(10),
             max_followers: 64,
+            max_silence: Duration::from_secs(15),
             max_held_bytes: 256 << 20,
             ingest_port: None,
             warning: None,
@@ -76,6 +79,7 @@ pub(crate) struct Shared {
     pub(crate) ingest_port: Option<u16>,
     /// One permit for each client that may follow.
     pub(crate) followers: Arc<Semaphore>,
+    pub(crate) max_silence: Duration,
     /// One permit for all of them: many followers of a busy log take no more than one turn of the short questions.
     pub(crate) following: Semaphore,
     /// Turned when the server stops.
@@ -106,6 +110,7 @@ impl QueryState {
             timeout: options.timeout,
             ingest_port: options.ingest_port,
             followers: Arc::new(Semaphore::new(options.max_followers.min(Semaphore::MAX_PERMITS))),
+            max_silence: options.max_silence,
             following: Semaphore::new(1),
             closing: watch::Sender::new(false),
             log,

@@ -5,6 +5,7 @@
 //! client that is too far behind is told what it missed and goes on at the end.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +27,6 @@ use crate::wire::{MissedView, SummaryView};
 
 /// How often to look for something new.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long nothing is sent at most: whoever stands between may close a silent connection.
-const SILENCE: Duration = Duration::from_secs(15);
 /// A client that is further behind than so many records goes on at the end.
 const MAX_BEHIND: u64 = 200_000;
 /// How many batches are looked at together.
@@ -42,6 +41,9 @@ pub(crate) struct Tail {
     /// Everything below was sent or does not concern the client.
     next: Position,
     last_sent: Instant,
+    looking: Option<Looking>,
+    /// When to look for something new.
+    look_at: Instant,
     closing: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 }
@@ -61,6 +63,8 @@ pub(crate) fn answer(shared: &Arc<Shared>, filter: Filter, after: Option<u64>) -
         filter: Arc::new(filter),
         next,
         last_sent: Instant::now(),
+        looking: None,
+        look_at: Instant::now(),
         closing: shared.closing.subscribe(),
         _place: place,
     };
@@ -78,44 +82,59 @@ pub(crate) fn answer(shared: &Arc<Shared>, filter: Filter, after: Option<u64>) -
 }
 
 impl Tail {
-    /// The next events; `None` when the server stops.
+    /// The next events; `None` when the server stops. Whatever is waited for, silence and the end are looked at meanwhile.
     async fn chunk(mut self) -> Option<(Bytes, Self)> {
         loop {
             if *self.closing.borrow() {
                 return None;
             }
-            let snapshot = self.shared.index.snapshot();
-            if snapshot.position() > self.next {
-                let (shared, filter, from) = (Arc::clone(&self.shared), Arc::clone(&self.filter), self.next);
-                // Nobody closes the semaphore.
-                let turn = self.shared.following.acquire().await;
-                // Too many questions at a time, or a fault: the same is tried again a little later.
-                let looked = self.shared.gate.run(move || look(&shared, &snapshot, &filter, from)).await;
-                drop(turn);
-                if let Ok(Ok(found)) = looked {
+            if self.looking.is_none() && self.look_at <= Instant::now() {
+                if self.shared.index.snapshot().position() > self.next {
+                    self.looking = Some(self.looked());
+                } else {
+                    self.look_at = Instant::now() + LOOK_EVERY;
+                }
+            }
+            let silent_at = self.last_sent + self.shared.max_silence;
+            tokio::select! {
+                looked = async { Some(self.looking.as_mut()?.await) }, if self.looking.is_some() => {
+                    self.looking = None;
+                    // Too many questions at a time, or a fault: the same is tried again a little later.
+                    let found = looked.flatten().unwrap_or_else(|| Found { next: self.next, ..Found::default() });
                     self.next = found.next;
+                    self.look_at = Instant::now() + if found.more { Duration::ZERO } else { LOOK_EVERY };
                     if !found.events.is_empty() {
                         self.last_sent = Instant::now();
                         return Some((found.events.into(), self));
                     }
-                    if found.more {
-                        continue;
-                    }
                 }
-            }
-            if self.last_sent.elapsed() >= SILENCE {
-                self.last_sent = Instant::now();
-                // An id without data is no event, but where the client would go on.
-                let alive = Bytes::from(format!(": alive\nid: {}\n\n", self.next));
-                return Some((alive, self));
-            }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-                _ = self.closing.changed() => {}
+                () = tokio::time::sleep_until(self.look_at), if self.looking.is_none() => {}
+                () = tokio::time::sleep_until(silent_at) => {
+                    self.last_sent = Instant::now();
+                    // An id without data is no event, but where the client would go on.
+                    let alive = Bytes::from(format!(": alive\nid: {}\n\n", self.next));
+                    return Some((alive, self));
+                }
+                changed = self.closing.changed() => changed.ok()?,
             }
         }
     }
+
+    /// Looks for events when it is its turn, in the runs as they are then; `None` when that did not work.
+    fn looked(&self) -> Looking {
+        let (shared, filter, from) = (Arc::clone(&self.shared), Arc::clone(&self.filter), self.next);
+        Box::pin(async move {
+            // Nobody closes the semaphore.
+            let _turn = shared.following.acquire().await;
+            let looking = Arc::clone(&shared);
+            let found = shared.gate.run(move || look(&looking, &looking.index.snapshot(), &filter, from)).await;
+            found.ok()?.ok()
+        })
+    }
 }
+
+/// A look that is on its way, or waits for its turn.
+type Looking = Pin<Box<dyn Future<Output = Option<Found>> + Send>>;
 
 /// Some events.
 #[derive(Default)]

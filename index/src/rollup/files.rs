@@ -120,8 +120,8 @@ impl Files {
                 Err(error) => return Err(error),
             };
             if files.is_empty() {
-                sums.width = body.width;
-            } else if body.width != sums.width {
+                sums.cells.width = body.width;
+            } else if body.width != sums.cells.width {
                 return Ok(Err(format!("{name}: its cells have another width than those before it")));
             }
             let numbers: Vec<_> = body.texts.iter().map(|text| sums.texts.number(text)).collect();
@@ -138,16 +138,16 @@ impl Files {
                 match stored.cell {
                     Some(cell) if cell.largest_text().is_none_or(|text| number(text).is_some()) => {
                         let number = |text: u32| numbers[text as usize];
-                        sums.cells.insert(key, cell.renumbered(number));
+                        sums.cells.by_key.insert(key, cell.renumbered(number));
                     }
                     Some(_) => return Ok(Err(format!("{name}: a cell counts a text that is not there"))),
-                    None => drop(sums.cells.remove(&key)),
+                    None => drop(sums.cells.by_key.remove(&key)),
                 }
             }
             keys.sort_unstable();
             files.push((name.clone(), keys.into()));
         }
-        let width = sums.width;
+        let width = sums.cells.width;
         let read = Self { directory, width, files, next: behind(names), left: Vec::new(), renewing: false };
         Ok(Ok((read, Rollup::of(&sums, max_cells))))
     }

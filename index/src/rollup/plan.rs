@@ -101,7 +101,7 @@ impl Rolled<'_> {
         if snapshot.has_any_mask() {
             let mut hidden = CellSums::default();
             snapshot.gather_hidden(&self.whole, &mut hidden)?;
-            for (key, cell) in &hidden.cells {
+            for (key, cell) in &hidden.cells.by_key {
                 let [agent, version, environment] =
                     [key.agent, key.version, key.environment].map(|name| &**hidden.texts.text(name));
                 let (start, texts) = (i64::from(key.hour) * HOUR, &hidden.texts);

@@ -25,10 +25,74 @@ pub(crate) struct CellKey {
 /// Runs put into cells: hot ones from their summaries, cold ones from columns, with the same outcome.
 #[derive(Default)]
 pub(crate) struct CellSums {
-    /// Of hours where runs were added; what files hold may be days.
-    pub(crate) width: Width,
     pub(crate) texts: Texts,
-    pub(crate) cells: HashMap<CellKey, Cell>,
+    pub(crate) cells: Cells,
+}
+
+/// Cells by their keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cells {
+    pub(crate) width: Width,
+    pub(crate) by_key: HashMap<CellKey, Cell>,
+    /// How many texts they count, together.
+    texts: usize,
+    bounds: Bounds,
+}
+
+/// The most cells, and the most texts: in all of them, or that are told apart.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    cells: usize,
+    texts: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { cells: usize::MAX, texts: usize::MAX }
+    }
+}
+
+impl Cells {
+    /// None yet, as `other` began.
+    fn like(other: &Self) -> Self {
+        Self { width: other.width, bounds: other.bounds, ..Self::default() }
+    }
+
+    /// Adds what a cell of this width, or of a smaller one, holds. Where hours would be too many cells, all become days.
+    ///
+    /// # Errors
+    /// `TooMany` when days are, too.
+    fn add(&mut self, key: CellKey, cell: &Cell) -> Result<(), IndexError> {
+        let sum = self.by_key.entry(self.width.key(key)).or_default();
+        let before = sum.texts();
+        sum.change(None, Some(cell));
+        self.texts = self.texts - before + sum.texts();
+        if self.is_small() {
+            return Ok(());
+        }
+        match self.width {
+            Width::Hour => self.widen(),
+            Width::Day => Err(IndexError::TooMany { what: "cells of agents, versions, environments and days" }),
+        }
+    }
+
+    /// Makes days of the hours.
+    fn widen(&mut self) -> Result<(), IndexError> {
+        let days = Self { width: Width::Day, ..Self::like(self) };
+        let hours = std::mem::replace(self, days).by_key;
+        hours.into_iter().try_for_each(|(key, cell)| self.add(key, &cell))
+    }
+
+    fn is_small(&self) -> bool {
+        self.by_key.len() <= self.bounds.cells && self.texts <= self.bounds.texts
+    }
+
+    fn check_texts(&self, texts: usize) -> Result<(), IndexError> {
+        match texts <= self.bounds.texts {
+            true => Ok(()),
+            false => Err(IndexError::TooMany { what: "texts" }),
+        }
+    }
 }
 
 /// What is read of a segment. Keys and tallies have the numbers that texts have in the segment.
@@ -40,13 +104,26 @@ pub(crate) struct SegmentCells<'a> {
     /// Of each value of the failure column: its type, and the number of its code in `codes`.
     failures: Vec<(FailureType, u32)>,
     codes: Texts,
-    cells: HashMap<CellKey, Cell>,
+    cells: Cells,
     /// Of each document of a block, the place of its cell in `of_block`.
     block: Vec<usize>,
     of_block: Vec<(CellKey, Cell)>,
     keys: Vec<CellKey>,
     buffers: Values,
     usage: UsageValues,
+}
+
+impl CellSums {
+    /// No runs yet. Adding more than the cold runs of so many cells, or of more than `texts` texts, is an error.
+    pub(crate) fn bounded(cells: usize, texts: usize) -> Self {
+        let cells = Cells { bounds: Bounds { cells, texts }, ..Cells::default() };
+        Self { cells, ..Self::default() }
+    }
+
+    /// No runs yet, and cells of this width.
+    pub(crate) fn of_width(width: Width) -> Self {
+        Self { cells: Cells { width, ..Cells::default() }, ..Self::default() }
+    }
 }
 
 impl Aggregate for CellSums {
@@ -63,7 +140,7 @@ impl Aggregate for CellSums {
             environment: texts.number(&run.environment),
             hour: hour_of(run.started_at.as_micros()),
         };
-        let cell = self.cells.entry(key).or_default();
+        let cell = self.cells.by_key.entry(self.cells.width.key(key)).or_default();
         cell.see(run.started_at.as_micros());
         cell.by_status[run.status as usize] += 1;
         for (at, steps) in run.steps_by_type().into_iter().enumerate() {
@@ -97,6 +174,9 @@ impl Aggregate for CellSums {
     fn open<'a>(&mut self, _ord: u32, columns: &'a Columns) -> Result<SegmentCells<'a>, IndexError> {
         let names = [Text::AgentId, Text::AgentVersion, Text::Environment];
         let [agent, version, environment] = names.map(|name| columns.text(name));
+        for column in names.into_iter().chain([Text::Failure, Text::Usage]) {
+            self.cells.check_texts(columns.text(column)?.num_terms())?;
+        }
         let (mut failures, mut codes) = (Vec::new(), Texts::default());
         let mut unknown = false;
         dictionary(columns.text(Text::Failure)?, |_, text| {
@@ -117,7 +197,7 @@ impl Aggregate for CellSums {
             duration_ms: columns.number(Number::DurationMs)?,
             failures,
             codes,
-            cells: HashMap::new(),
+            cells: Cells::like(&self.cells),
             block: Vec::new(),
             of_block: Vec::new(),
             keys: Vec::new(),
@@ -184,10 +264,7 @@ impl Aggregate for CellSums {
             }
         }
         for (key, cell) in segment.of_block.drain(..) {
-            match segment.cells.get_mut(&key) {
-                Some(sum) => sum.change(None, Some(&cell)),
-                None => drop(segment.cells.insert(key, cell)),
-            }
+            segment.cells.add(key, &cell)?;
         }
         Ok(())
     }
@@ -212,8 +289,12 @@ impl Aggregate for CellSums {
         })?;
         let codes: Vec<_> =
             (0..segment.codes.len() as u32).map(|code| self.texts.number(segment.codes.text(code))).collect();
+        self.cells.check_texts(self.texts.len())?;
         let [agents, versions, environments] = numbers;
-        for (key, cell) in segment.cells {
+        if segment.cells.width > self.cells.width {
+            self.cells.widen()?;
+        }
+        for (key, cell) in segment.cells.by_key {
             let key = CellKey {
                 agent: agents[key.agent as usize],
                 version: versions[key.version as usize],
@@ -222,7 +303,7 @@ impl Aggregate for CellSums {
             };
             let cell = cell.with_failures(|ord| failures[ord as usize]).with_codes(|code| codes[code as usize]);
             let cell = cell.with_models(|ord| models[ord as usize]);
-            self.cells.entry(key).or_default().change(None, Some(&cell));
+            self.cells.add(key, &cell)?;
         }
         Ok(())
     }
@@ -256,6 +337,45 @@ impl SegmentCells<'_> {
                 self.of_block.len() - 1
             });
             self.block.push(*place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// There are never more cells than there may be, by one; those that fit are all there, by hours when these fit.
+        #[test]
+        fn cells_are_bounded_while_they_are_added(
+            added in prop::collection::vec((0..3_u32, 0..200_i32, 0..4_u32), 0..80),
+            most_cells in 1..40_usize,
+            most_texts in 0..60_usize,
+        ) {
+            let mut cells = CellSums::bounded(most_cells, most_texts).cells;
+            let mut outcome = Ok(());
+            for (agent, hour, text) in &added {
+                let key = CellKey { agent: *agent, version: 0, environment: 0, hour: *hour };
+                let mut cell = Cell { by_status: [1, 0, 0, 0], ..Cell::default() };
+                cell.failures.add(*text, 1);
+                outcome = outcome.and_then(|()| cells.add(key, &cell));
+                prop_assert!(cells.by_key.len() <= most_cells + 1 && cells.texts <= most_texts + 1);
+            }
+            let size = |hours: i32| {
+                let keys: HashSet<_> = added.iter().map(|(agent, hour, _)| (agent, hour / hours)).collect();
+                let texts: HashSet<_> = added.iter().map(|(agent, hour, text)| (agent, hour / hours, text)).collect();
+                (keys.len(), texts.len())
+            };
+            let fits = |hours: i32| size(hours).0 <= most_cells && size(hours).1 <= most_texts;
+            prop_assert_eq!(outcome.is_ok(), fits(24));
+            if outcome.is_ok() {
+                prop_assert_eq!(cells.width, if fits(1) { Width::Hour } else { Width::Day });
+                prop_assert_eq!((cells.by_key.len(), cells.texts), size(cells.width.hours() as i32));
+                prop_assert_eq!(cells.by_key.values().map(Cell::runs).sum::<u64>(), added.len() as u64);
+            }
         }
     }
 }

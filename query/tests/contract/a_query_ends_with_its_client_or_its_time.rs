@@ -1,6 +1,5 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use agenttracer_model::sample;
@@ -10,7 +9,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::World;
+use crate::support::{World, hold_reads};
 
 /// A world of many runs in which one query runs at a time.
 fn world(timeout: Duration) -> Arc<World> {
@@ -21,20 +20,6 @@ fn world(timeout: Duration) -> Arc<World> {
     }
     world.freeze();
     Arc::new(world)
-}
-
-/// Lets no read of the log through until the sender is used or dropped.
-fn hold_reads(world: &Arc<World>) -> Sender<()> {
-    let (release, released): (Sender<()>, Receiver<()>) = channel();
-    let (held, is_held) = channel();
-    let world = Arc::clone(world);
-    std::thread::spawn(move || {
-        let _guard = world.log.held.lock().unwrap();
-        held.send(()).unwrap();
-        let _ = released.recv();
-    });
-    is_held.recv().unwrap();
-    release
 }
 
 async fn until(condition: impl AsyncFn() -> bool) {

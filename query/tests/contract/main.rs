@@ -7,6 +7,7 @@ mod answers_come_from_one_moment_while_runs_arrive;
 mod damage_costs_one_run_only;
 mod errors_have_the_contract_s_shapes;
 mod filters_agree_with_a_plain_model;
+mod followers_are_not_left_waiting;
 mod lists_are_newest_first;
 mod parts_of_a_run_are_answered;
 mod support;

@@ -28,6 +28,7 @@ pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) log: Arc<TestLog>,
     pub(crate) index: Arc<Index>,
+    pub(crate) state: QueryState,
     _dir: TempDir,
 }
 
@@ -60,7 +61,7 @@ impl World {
         let index = Arc::new(index.unwrap());
         let registry = prometheus::Registry::new();
         let state = QueryState::new(Arc::clone(&index), Arc::clone(&log) as Arc<dyn Log>, &registry, options).unwrap();
-        Self { router: routes(state), log, index, _dir: dir }
+        Self { router: routes(state.clone()), log, index, state, _dir: dir }
     }
 
     /// Stores a run, and gives its view.
@@ -126,6 +127,20 @@ impl World {
     pub(crate) async fn ids(&self, path: &str) -> Vec<String> {
         self.get(path).await.ids()
     }
+}
+
+/// Lets no read of the log through until the sender is used or dropped.
+pub(crate) fn hold_reads(world: &Arc<World>) -> mpsc::Sender<()> {
+    let (release, released): (mpsc::Sender<()>, mpsc::Receiver<()>) = mpsc::channel();
+    let (held, is_held) = mpsc::channel();
+    let world = Arc::clone(world);
+    std::thread::spawn(move || {
+        let _guard = world.log.held.lock().unwrap();
+        held.send(()).unwrap();
+        let _ = released.recv();
+    });
+    is_held.recv().unwrap();
+    release
 }
 
 /// An answer, read to its end.
