@@ -303,7 +303,8 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_never_begins_a_stream_is_given_up() {
         let (connection, stream) = asked(Duration::from_secs(1)).await;
-        let error = stream.await.unwrap().unwrap_err();
+        let outcome = tokio::time::timeout(Duration::from_secs(60), stream).await.expect("it waits for ever");
+        let error = outcome.unwrap().unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(ClientError::Unavailable(_))), "{error}");
         assert!(error.to_string().ends_with("did not answer within 1 s"), "{error}");
         drop(connection);
