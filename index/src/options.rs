@@ -22,7 +22,7 @@ pub struct Options {
     /// How many decompressed blocks of stored summaries (16 KiB each) a segment's reader keeps. Default 16.
     pub cached_blocks: usize,
     /// The most cells of rollups. When those of hours are more, cells are days; when these are more, too, questions go over the
-    /// runs. Default 200,000.
+    /// runs. A cell takes 0.5 to 1 KiB, several times over. Default 60,000.
     pub max_rollup_cells: usize,
 }
 
@@ -37,7 +37,7 @@ impl Default for Options {
             lease: Duration::from_secs(15 * 60),
             live_bytes: 32 << 20,
             cached_blocks: 16,
-            max_rollup_cells: 200_000,
+            max_rollup_cells: 60_000,
         }
     }
 }

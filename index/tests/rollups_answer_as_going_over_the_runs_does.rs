@@ -246,7 +246,7 @@ proptest! {
     fn whatever_happens_the_answers_are_the_same(
         ops in prop::collection::vec(op(), 20..90),
         // Enough for hours; for days, after a while; and for neither.
-        max_cells in prop::sample::select(vec![200_000_usize, 16, 16, 6]),
+        max_cells in prop::sample::select(vec![60_000_usize, 16, 16, 6]),
     ) {
         let mut world = World::with(max_cells);
         for op in &ops {

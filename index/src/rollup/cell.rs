@@ -228,11 +228,7 @@ impl Tally {
 impl Usage {
     /// Adds what one run used of a model.
     pub(crate) fn add(&mut self, model: u32, steps: u64, amounts: Amounts<u64>) {
-        let at = self.0.binary_search_by_key(&model, |(model, _)| *model).unwrap_or_else(|at| {
-            self.0.insert(at, (model, ModelUsage::default()));
-            at
-        });
-        self.0[at].1.add(steps, amounts);
+        self.of(model).add(steps, amounts);
     }
 
     /// The models and what was used of each.
@@ -242,15 +238,19 @@ impl Usage {
 
     fn put(&mut self, other: &Self, small: fn(u64, u64) -> u64, large: fn(u128, u128) -> u128) {
         for (model, used) in &other.0 {
-            let at = self.0.binary_search_by_key(model, |(model, _)| *model).unwrap_or_else(|at| {
-                self.0.insert(at, (*model, ModelUsage::default()));
-                at
-            });
-            self.0[at].1.put(used, small, large);
-            if self.0[at].1.runs == 0 {
-                self.0.remove(at);
-            }
+            self.of(*model).put(used, small, large);
         }
+        self.0.retain(|(_, used)| used.runs > 0);
+    }
+
+    /// What is known of a model. Most cells tell of one or two, and there are many cells: no room is kept for more.
+    fn of(&mut self, model: u32) -> &mut ModelUsage {
+        let at = self.0.binary_search_by_key(&model, |(model, _)| *model).unwrap_or_else(|at| {
+            self.0.reserve_exact(1);
+            self.0.insert(at, (model, ModelUsage::default()));
+            at
+        });
+        &mut self.0[at].1
     }
 }
 

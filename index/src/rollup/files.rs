@@ -265,6 +265,11 @@ fn config() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<LIMIT_BYTES>()
 }
 
+/// Appends a part of a [`Body`].
+fn put(bytes: &mut Vec<u8>, part: impl Encode) {
+    bincode::encode_into_std_write(part, bytes, config()).expect("a Vec takes every byte");
+}
+
 fn encode(rollup: &Rollup, keys: &[CellKey]) -> Vec<u8> {
     let (mut texts, mut numbers) = (Vec::new(), HashMap::new());
     let mut number = |text: u32| {
@@ -273,17 +278,23 @@ fn encode(rollup: &Rollup, keys: &[CellKey]) -> Vec<u8> {
             texts.len() as u32 - 1
         })
     };
-    let cells = keys.iter().map(|key| StoredCell {
-        agent: number(key.agent),
-        version: number(key.version),
-        environment: number(key.environment),
-        hour: key.hour,
-        cell: rollup.cell(*key).map(|cell| cell.clone().renumbered(&mut number)),
-    });
-    let cells = cells.collect();
+    // One cell after the other, as a list of them is written: copies of all would take as much memory as the table.
+    let mut cells = Vec::new();
+    put(&mut cells, keys.len());
+    for key in keys {
+        let cell = StoredCell {
+            agent: number(key.agent),
+            version: number(key.version),
+            environment: number(key.environment),
+            hour: key.hour,
+            cell: rollup.cell(*key).map(|cell| cell.clone().renumbered(&mut number)),
+        };
+        put(&mut cells, cell);
+    }
     let mut bytes = vec![0; HEADER_LEN];
-    bincode::encode_into_std_write(Body { width: rollup.width(), texts, cells }, &mut bytes, config())
-        .expect("a Vec takes every byte");
+    put(&mut bytes, rollup.width());
+    put(&mut bytes, texts);
+    bytes.append(&mut cells);
     let crc = crc32fast::hash(&bytes[HEADER_LEN..]);
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
