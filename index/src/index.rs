@@ -18,7 +18,7 @@ use crate::erased::Erased;
 use crate::indexer::Indexer;
 use crate::live::{LiveRun, LiveSize};
 use crate::notes::{Note, Notes};
-use crate::projection::{Committed, Projection};
+use crate::projection::{Committed, Projection, Rolling};
 use crate::run_ids::RunIdFilter;
 use crate::store::Store;
 use crate::{IndexError, Options, Outcomes, Snapshot};
@@ -154,6 +154,7 @@ impl Index {
         index.threads().indexer = Some(spawn("index-writer", &projection, move || indexer.run())?);
         let mut applier = Applier::new(Arc::clone(&projection), log, clock);
         applier.replay(next, progress, &mut || projection.wait_for_room())?;
+        projection.replayed();
         index.grant_leases()?;
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let follow = move || applier.follow(&commits.0, &stopped);
@@ -191,6 +192,7 @@ impl Index {
             Ok(())
         };
         applier.replay(next, &mut |_| {}, &mut make_room)?;
+        projection.replayed();
         let index = Self::new(projection, log, clock);
         index.grant_leases()?;
         *index.stepped() = Some(Stepped { applier, indexer, commits });
@@ -339,7 +341,7 @@ impl Index {
         let failures = inner.failures;
         inner.wanted = inner.wanted.max(target);
         self.projection.work.notify_one();
-        while inner.committed < target {
+        while inner.committed < target || inner.rolling == Rolling::Due {
             if let Some(dead) = &inner.dead {
                 return Err(IndexError::Stopped(dead.clone()));
             }

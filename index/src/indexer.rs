@@ -15,7 +15,7 @@ use crate::cold::{self, ColdRun};
 use crate::gather::Aggregate;
 use crate::metadata_keys::MetadataKeys;
 use crate::notes::Notes;
-use crate::projection::{Frozen, Projection, Wake};
+use crate::projection::{Frozen, Projection, Rolling, Wake};
 use crate::rollup::Rollup;
 use crate::rollup::files::{Files, Written};
 use crate::rollup::sums::{CellKey, CellSums};
@@ -96,7 +96,7 @@ impl Indexer {
     pub(crate) fn step(&mut self) {
         let waits = {
             let inner = self.projection.lock();
-            inner.committed < inner.position
+            inner.committed < inner.position || inner.rolling == Rolling::Due
         };
         if waits || self.retry_at.is_some() {
             self.commit_or_retry();
@@ -147,6 +147,8 @@ impl Indexer {
                 }
                 inner.wake = Wake::Never;
                 Some(retry_at)
+            } else if inner.rolling == Rolling::Due {
+                return Work::Commit;
             } else if inner.committed < inner.position || inner.expiring > inner.expired {
                 let due = *self.dirty_since.get_or_insert(now) + every;
                 if now >= due || self.projection.is_urgent(&inner) {
@@ -208,13 +210,13 @@ impl Indexer {
         self.make_durable(frozen.position)?;
         let noted = self.notes.append(&frozen.erasing.notes).map_err(|error| self.store.error(&error))?;
         let retries = self.retry_at.is_some();
-        let (mut checkpoint, keys, closing, expiring, expired) = {
+        let (mut checkpoint, keys, closing, expiring, expired, rolling) = {
             let inner = self.projection.lock();
             let covered = inner.held_at.map_or(frozen.position, |held| held.min(frozen.position));
             // What the documents of this commit leave out is what the checkpoint says that they do.
             let keys = Arc::clone(inner.metadata_keys());
             let checkpoint = Checkpoint::at(self.log.id(), covered, &keys, noted);
-            (checkpoint, keys, inner.closing, inner.expiring, inner.expired)
+            (checkpoint, keys, inner.closing, inner.expiring, inner.expired, inner.rolling)
         };
         let writer = match &mut self.writer {
             Some(writer) => writer,
@@ -235,14 +237,25 @@ impl Indexer {
         if closing || !self.merges {
             writer.set_merge_policy(Box::new(NoMergePolicy));
         }
-        let rolled_up = roll_up(frozen, expiring, expired)?;
+        let before = &frozen.before;
+        let rolled_up = match rolling {
+            Rolling::Deferred => None,
+            Rolling::Due => {
+                match Rollup::of_index(before.searcher(), &self.fields, self.projection.options.max_rollup_cells)? {
+                    Some(rollup) => roll_up(&rollup, frozen, expiring, expired)?,
+                    None => None,
+                }
+            }
+            Rolling::Kept => before.rollup().map_or(Ok(None), |rollup| roll_up(rollup, frozen, expiring, expired))?,
+        };
         let written = match &rolled_up {
             Some(RolledUp { rollup, changed }) => {
                 self.rollup_files.write(rollup, changed).map_err(|error| self.store.error(&error))?
             }
             None => Written::none(),
         };
-        (checkpoint.rollups, checkpoint.rollups_over) = (written.names(), rolled_up.is_none());
+        let is_rolled_up = rolling != Rolling::Deferred;
+        (checkpoint.rollups, checkpoint.rollups_over) = (written.names(), rolled_up.is_none() && is_rolled_up);
         let letting_go = match expiring > expired {
             true => writer.delete_query(cold::begins_below(&self.fields, expiring)).map(drop),
             false => Ok(()),
@@ -258,7 +271,7 @@ impl Indexer {
             .map_err(|error| self.store.error(&error))?;
         self.notes.committed(noted);
         self.rollup_files.committed(written);
-        self.projection.rolls_up(rolled_up.map(|rolled_up| rolled_up.rollup));
+        self.projection.rolls_up(rolled_up.map(|rolled_up| rolled_up.rollup), is_rolled_up);
         self.projection.install(self.reader.searcher(), true)?;
         self.projection.lock().expired = expiring;
         self.projection.done.notify_all();
@@ -350,11 +363,15 @@ struct RolledUp {
     changed: Vec<CellKey>,
 }
 
-/// What the index adds up to with a commit, and the cells that change: without the documents that it deletes, which are the
+/// What the index adds up to with a commit when it was `rollup` before, and the cells that change: without the documents that it deletes, which are the
 /// masked ones and those of runs that expire, and with the frozen runs. `None` when there are too many cells.
-fn roll_up(frozen: &Frozen, expiring: Position, expired: Position) -> Result<Option<RolledUp>, IndexError> {
+fn roll_up(
+    rollup: &Rollup,
+    frozen: &Frozen,
+    expiring: Position,
+    expired: Position,
+) -> Result<Option<RolledUp>, IndexError> {
     let before = &frozen.before;
-    let Some(rollup) = before.rollup() else { return Ok(None) };
     let (mut gone, mut come) = (CellSums::of_width(rollup.width()), CellSums::default());
     before.gather_hidden(&Filter::default(), &mut gone)?;
     if expiring > expired {

@@ -74,6 +74,7 @@ pub(crate) struct Inner {
     run_ids: Arc<RunIdFilter>,
     keys: KeyCounter,
     rollup: Option<Arc<Rollup>>,
+    pub(crate) rolling: Rolling,
     /// Everything below was applied.
     pub(crate) position: Position,
     /// Everything below is in tantivy.
@@ -105,6 +106,18 @@ pub(crate) struct Inner {
     pub(crate) damage: Vec<Damage>,
     pub(crate) damage_count: u64,
     pub(crate) ignored_batches: u64,
+}
+
+/// When rollups are kept up. While a log is replayed into an empty index nobody asks, and adding each run to all of its cells
+/// costs as much as indexing it: they are made at the end, from the columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rolling {
+    /// With each commit.
+    Kept,
+    /// The replay goes on.
+    Deferred,
+    /// The replay is over, and the next commit makes them.
+    Due,
 }
 
 /// Rounds of dropping deleted documents.
@@ -158,6 +171,8 @@ pub(crate) struct Frozen {
     pub(crate) before: Snapshot,
     /// What the index adds up to with the commit.
     rollup: Option<Arc<Rollup>>,
+    /// Whether that is so, and not put off.
+    is_rolled_up: bool,
     runs: u64,
     bytes: u64,
 }
@@ -207,6 +222,7 @@ impl Projection {
             run_ids,
             keys,
             rollup: rollup.map(Arc::new),
+            rolling: if next == Position::ZERO { Rolling::Deferred } else { Rolling::Kept },
             position: next,
             committed: next,
             held_at: None,
@@ -323,6 +339,7 @@ impl Projection {
                 erasing: Arc::new(std::mem::take(&mut inner.erasing)),
                 before: self.snapshot(),
                 rollup: None,
+                is_rolled_up: false,
                 runs: std::mem::take(&mut inner.current_runs),
                 bytes: std::mem::take(&mut inner.current_bytes),
             });
@@ -330,10 +347,21 @@ impl Projection {
         inner.frozen.clone().expect("it was set above")
     }
 
-    /// What the index will add up to when the frozen runs are committed; `None` when there are too many cells.
-    pub(crate) fn rolls_up(&self, rollup: Option<Arc<Rollup>>) {
+    /// The replay of the log is over.
+    pub(crate) fn replayed(&self) {
+        let mut inner = self.lock();
+        if inner.rolling == Rolling::Deferred {
+            let has_committed = inner.committed > Position::ZERO;
+            inner.rolling = if has_committed { Rolling::Due } else { Rolling::Kept };
+            self.work.notify_one();
+        }
+    }
+
+    /// What the index will add up to when the frozen runs are committed; `None` when there are too many cells, or when that
+    /// is put off.
+    pub(crate) fn rolls_up(&self, rollup: Option<Arc<Rollup>>, is_rolled_up: bool) {
         if let Some(frozen) = &mut self.lock().frozen {
-            frozen.rollup = rollup;
+            (frozen.rollup, frozen.is_rolled_up) = (rollup, is_rolled_up);
         }
     }
 
@@ -368,6 +396,9 @@ impl Projection {
         }
         if committed && let Some(frozen) = inner.frozen.take() {
             inner.rollup = frozen.rollup;
+            if inner.rolling == Rolling::Due && frozen.is_rolled_up {
+                inner.rolling = Rolling::Kept;
+            }
             inner.committed = frozen.position;
             inner.behind_since = (inner.committed < inner.position).then_some(frozen.at);
             inner.commits += 1;

@@ -21,6 +21,7 @@ pub(crate) mod plan;
 pub(crate) mod sums;
 mod texts;
 
+use std::borrow::Borrow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -63,8 +64,6 @@ pub(crate) enum Width {
 }
 
 impl Width {
-    const ALL: [Self; 2] = [Self::Hour, Self::Day];
-
     pub(crate) const fn hours(self) -> i64 {
         match self {
             Self::Hour => 1,
@@ -213,13 +212,10 @@ impl Rollup {
     }
 
     /// The finest table of these cells; `None` when they are too many.
-    pub(crate) fn of(sums: &CellSums, max_cells: usize) -> Option<Self> {
-        let texts = Arc::new(sums.texts.clone());
-        let mut widths = Width::ALL.into_iter().filter(|width| *width >= sums.cells.width);
-        widths.find_map(|width| {
-            let cells = sums.cells.by_key.iter().map(|(key, cell)| (*key, cell));
-            Self { width, texts: Arc::clone(&texts), ..Self::empty(max_cells) }.filled(cells)
-        })
+    pub(crate) fn of(sums: CellSums, max_cells: usize) -> Option<Self> {
+        let CellSums { texts, cells } = sums.within(max_cells, MAX_TEXTS).ok()?;
+        let empty = Self { width: cells.width, texts: Arc::new(texts), ..Self::empty(max_cells) };
+        empty.filled(cells.by_key.into_iter())
     }
 
     /// The same runs in cells that are days; `None` when these are too many, too.
@@ -229,12 +225,12 @@ impl Rollup {
         empty.filled(cells)
     }
 
-    fn filled<'c>(mut self, cells: impl Iterator<Item = (CellKey, &'c Cell)>) -> Option<Self> {
+    fn filled(mut self, cells: impl Iterator<Item = (CellKey, impl Borrow<Cell>)>) -> Option<Self> {
         let mut cells: Vec<_> = cells.map(|(key, cell)| (self.width.key(key), cell)).collect();
         // In the order of time each cell is put at the end of its series.
         cells.sort_unstable_by_key(|(key, _)| (key.hour, *key));
         for (key, cell) in cells {
-            self.change(key, None, Some(cell));
+            self.change(key, None, Some(cell.borrow()));
             if self.cells > self.max_cells {
                 return None;
             }
@@ -254,7 +250,7 @@ impl Rollup {
     pub(crate) fn of_index(searcher: &Searcher, fields: &Fields, max_cells: usize) -> Result<Option<Self>, IndexError> {
         let mut sums = CellSums::bounded(max_cells, MAX_TEXTS);
         match Snapshot::of_cold(searcher.clone(), *fields)?.gather_cold(&Filter::default(), &mut sums) {
-            Ok(_) => Ok(Self::of(&sums, max_cells)),
+            Ok(_) => Ok(Self::of(sums, max_cells)),
             Err(IndexError::TooMany { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -414,21 +410,21 @@ mod tests {
 
     #[test]
     fn cells_are_days_where_hours_are_too_many() {
-        let hours = Rollup::of(&sums(0..60), 60).unwrap();
+        let hours = Rollup::of(sums(0..60), 60).unwrap();
         assert_eq!((hours.width, hours.keys().len()), (Width::Hour, 60));
-        let days = Rollup::of(&sums(0..60), 59).unwrap();
+        let days = Rollup::of(sums(0..60), 59).unwrap();
         assert_eq!(days.width, Width::Day);
         assert!(days.keys().len() <= 4 && days.keys().iter().all(|key| key.hour % 24 == 0), "{:?}", days.keys());
         assert!(days.agrees_with(&hours) && !hours.agrees_with(&days));
-        assert!(!days.agrees_with(&Rollup::of(&sums(0..59), 60).unwrap()));
-        assert!(Rollup::of(&sums(0..60), 2).is_none());
+        assert!(!days.agrees_with(&Rollup::of(sums(0..59), 60).unwrap()));
+        assert!(Rollup::of(sums(0..60), 2).is_none());
 
         // One hour more than there may be: from then on, all of them are days.
         let (more, changed) = hours.changed(&CellSums::default(), &sums(60..61)).unwrap();
         assert_eq!((more.width, changed.len()), (Width::Day, 1));
-        assert!(more.agrees_with(&Rollup::of(&sums(0..61), 1000).unwrap()));
+        assert!(more.agrees_with(&Rollup::of(sums(0..61), 1000).unwrap()));
         let (fewer, _) = more.changed(&sums(0..50), &CellSums::default()).unwrap();
-        assert!(fewer.agrees_with(&Rollup::of(&sums(50..61), 1000).unwrap()));
+        assert!(fewer.agrees_with(&Rollup::of(sums(50..61), 1000).unwrap()));
         assert!(fewer.keys().len() < more.keys().len());
     }
 }

@@ -326,6 +326,27 @@ fn few_files_hold_the_rollups_of_many_commits() {
     assert_eq!(rollup_files(&world.at()), before);
 }
 
+/// Each commit of the replay would write others.
+#[test]
+fn a_replay_into_an_empty_index_makes_them_once_at_its_end() {
+    let mut world = World::new();
+    append(&world.log, 0..600);
+    world.index().close().unwrap();
+    world.index = None;
+    std::fs::remove_dir_all(world.at()).unwrap();
+    let options = Options { hot_bytes: 100_000, ..options() };
+    let index = open(&world.disk, &world.at(), &world.log, options).unwrap();
+    index.commit_now().unwrap();
+    assert!(index.status().commits >= 2, "{} commits", index.status().commits);
+    assert_eq!(rollup_files(&world.at()), [world.at().join("0000000000000000.rollup")]);
+    check(&index.snapshot());
+    // From here on each commit adds to them.
+    world.log.append_run(&a_run(700));
+    index.commit_now().unwrap();
+    assert_eq!(rollup_files(&world.at()).len(), 2);
+    check(&index.snapshot());
+}
+
 #[test]
 fn a_damaged_rollup_file_is_named() {
     let mut world = World::new();

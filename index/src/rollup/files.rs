@@ -149,7 +149,7 @@ impl Files {
         }
         let width = sums.cells.width;
         let read = Self { directory, width, files, next: behind(names), left: Vec::new(), renewing: false };
-        Ok(Ok((read, Rollup::of(&sums, max_cells))))
+        Ok(Ok((read, Rollup::of(sums, max_cells))))
     }
 
     /// Writes the cells that `changed`, and others that go into one file with them. Only [`committed`](Self::committed)

@@ -67,9 +67,11 @@ impl Cells {
         let before = sum.texts();
         sum.change(None, Some(cell));
         self.texts = self.texts - before + sum.texts();
-        if self.is_small() {
-            return Ok(());
-        }
+        if self.is_small() { Ok(()) } else { self.made_small() }
+    }
+
+    /// Makes days of cells that are too many.
+    fn made_small(&mut self) -> Result<(), IndexError> {
         match self.width {
             Width::Hour => self.widen(),
             Width::Day => Err(IndexError::TooMany { what: "cells of agents, versions, environments and days" }),
@@ -118,6 +120,20 @@ impl CellSums {
     pub(crate) fn bounded(cells: usize, texts: usize) -> Self {
         let cells = Cells { bounds: Bounds { cells, texts }, ..Cells::default() };
         Self { cells, ..Self::default() }
+    }
+
+    /// The same within these bounds, in days where hours are beyond them.
+    ///
+    /// # Errors
+    /// `TooMany` when days are, too.
+    pub(crate) fn within(mut self, cells: usize, texts: usize) -> Result<Self, IndexError> {
+        self.cells.bounds = Bounds { cells, texts };
+        self.cells.check_texts(self.texts.len())?;
+        self.cells.texts = self.cells.by_key.values().map(Cell::texts).sum();
+        if !self.cells.is_small() {
+            self.cells.made_small()?;
+        }
+        Ok(self)
     }
 
     /// No runs yet, and cells of this width.

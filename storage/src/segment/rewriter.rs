@@ -13,7 +13,7 @@ use crate::record::{RecordRef, Records};
 use crate::{BatchKind, StoredBatch};
 
 /// How long a block is before compression, unless one batch alone is longer.
-const BLOCK_RAW_BYTES: usize = 96 * 1024;
+const BLOCK_RAW_BYTES: usize = 128 * 1024;
 /// How much is written in one go.
 const PIECE_BYTES: usize = 1 << 20;
 /// How many pieces are synced together: a group commit beside it must not wait behind a whole segment.
