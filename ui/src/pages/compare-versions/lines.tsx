@@ -8,6 +8,8 @@ import { cx } from '../../ui/class.ts';
 import type { RunsSearch } from '../../url/filter.ts';
 
 type SideRuns = RunsSearch & { from?: string; to?: string };
+/** The cells that say how sure a line is. A hidden cell would be none for a screen reader, either. */
+const SURE = 'max-md:p-0 md:truncate md:px-2';
 const UNITS = { points: '', percent: '%' } as const;
 
 export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs: { base: SideRuns; candidate: SideRuns } }) {
@@ -20,7 +22,8 @@ export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs:
           <col className="w-[19%] md:w-[13.5%]" />
           <col className="max-md:hidden" />
           <col className="w-[24%] md:w-[18%]" />
-          <col className="w-[22%] max-md:hidden" />
+          {/* On a phone there is no room for it, but who hears the table does not need any. */}
+          <col className="w-0 md:w-[22%]" />
         </colgroup>
         {groups.map((group) => (
           <tbody key={group.id}>
@@ -42,8 +45,8 @@ export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs:
                 {group.unit === 'points' ? 'Points' : 'Change'}
                 <span className="max-md:sr-only"> (95 %)</span>
               </th>
-              <th scope="col" className="px-2 text-left font-medium max-md:hidden">
-                How sure
+              <th scope="col" className={cx('relative text-left font-medium', SURE)}>
+                <span className="max-md:sr-only">How sure</span>
               </th>
             </tr>
             {group.lines.map((line) => (
@@ -100,9 +103,9 @@ function Line({ line, reach, runs, sure }: { line: CompareLine; reach: number; r
           </>
         )}
       </td>
-      <td className="truncate px-2 text-12 max-md:hidden">
+      <td className={cx('relative text-12', SURE)}>
         {state !== undefined && (
-          <>
+          <span className="max-md:sr-only">
             <span className={sure ? 'font-semibold text-accent' : 'text-ink-3'}>{STATE_TEXT[state]}</span>
             {line.pAdjusted !== null && <span className="ml-2 font-mono text-ink-2">{pText(line.pAdjusted)}</span>}
             {line.effect !== undefined && (
@@ -110,7 +113,7 @@ function Line({ line, reach, runs, sure }: { line: CompareLine; reach: number; r
                 {line.effect.name} {line.effect.size.toFixed(2).replace('-', '−')}
               </span>
             )}
-          </>
+          </span>
         )}
       </td>
     </tr>
