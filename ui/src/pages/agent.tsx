@@ -3,8 +3,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 
-import { histogramQuery, timeseriesQuery, versionsQuery } from '../api/queries.ts';
-import type { Timeseries, Version, Versions } from '../api/types.ts';
+import { agentsQuery, histogramQuery, timeseriesQuery, versionsQuery } from '../api/queries.ts';
+import type { Agent, Timeseries, Version, Versions } from '../api/types.ts';
 import { useBefore } from '../app/before.ts';
 import { useNow } from '../app/clock.ts';
 import { brushed, useRange, useSetRange } from '../app/range.tsx';
@@ -84,6 +84,8 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
   const beforeFilter = useBefore(own);
   const timeline = { ...apiFilter(own, range), buckets: 60, time_zone: range.time_zone };
   const series = useQuery(timeseriesQuery(timeline));
+  // Of all its versions: the table may have the newest alone.
+  const agent = useQuery(agentsQuery(apiFilter(own, range))).data?.agents.find(({ agent_id }) => agent_id === agentId);
   const histogram = useQuery(histogramQuery(timeline));
   const seriesBefore = useQuery({ ...timeseriesQuery({ ...beforeFilter, buckets: 2 }), enabled: beforeFilter !== undefined }).data;
   const before = useQuery({ ...versionsQuery(agentId, beforeFilter ?? {}), enabled: beforeFilter !== undefined }).data;
@@ -140,7 +142,7 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
   ];
   return (
     <>
-      <Numbers data={data} series={series.data} before={seriesBefore} own={own} />
+      <Numbers data={data} agent={agent} series={series.data} before={seriesBefore} own={own} />
       <div className="grid lg:grid-cols-[2fr_1fr_1fr] lg:divide-x lg:divide-line">
         <Section title="Runs by status" aside={<Legend series={STATUS_SERIES} />}>
           <Answer query={histogram} loading={<Skeleton className="h-28 w-full" />}>
@@ -192,12 +194,22 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
   );
 }
 
-function Numbers({ data, series, before, own }: { data: Versions; series: Timeseries | undefined; before: Timeseries | undefined; own: FilterSearch }) {
+function Numbers({
+  data,
+  agent,
+  series,
+  before,
+  own,
+}: {
+  data: Versions;
+  agent: Agent | undefined;
+  series: Timeseries | undefined;
+  before: Timeseries | undefined;
+  own: FilterSearch;
+}) {
   const now = useNow();
   const total = series?.total;
   const was = (before?.total_runs ?? 0) > 0 ? before?.total : undefined;
-  const retried = data.versions.reduce((sum, { runs_with_retries }) => sum + runs_with_retries, 0);
-  const last = data.versions.reduce<string | undefined>((latest, { last_seen }) => (last_seen !== null && (latest === undefined || last_seen > latest) ? last_seen : latest), undefined);
   const newest = data.versions[0];
   return (
     <div className="shrink-0 px-5 pt-1 pb-3">
@@ -220,13 +232,13 @@ function Numbers({ data, series, before, own }: { data: Versions; series: Timese
         </Figure>
         <Figure name="Runs with retries">
           <Link to="/runs" search={{ ...own, retries: 'true' }} className="hover:underline">
-            {shareText(retried, data.total_runs)}
+            {agent === undefined ? count(undefined) : shareText(agent.runs_with_retries, agent.runs)}
           </Link>
         </Figure>
         <Figure name="Newest version" detail={typeof newest?.first_seen !== 'string' ? undefined : `first ${ago(newest.first_seen, now)}`}>
           <span className="font-mono text-13">{newest?.agent_version}</span>
         </Figure>
-        <Figure name="Last run">{last === undefined ? '—' : ago(last, now)}</Figure>
+        <Figure name="Last run">{typeof agent?.last_seen !== 'string' ? '—' : ago(agent.last_seen, now)}</Figure>
       </Figures>
     </div>
   );
