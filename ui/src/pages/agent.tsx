@@ -3,6 +3,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 
+import { agentSeries, agentVersions } from '../api/first.ts';
 import { agentsQuery, histogramQuery, timeseriesQuery, versionsQuery } from '../api/queries.ts';
 import type { Agent, Timeseries, Version, Versions } from '../api/types.ts';
 import { useBefore } from '../app/before.ts';
@@ -38,7 +39,7 @@ export default function AgentPage() {
   const filters = readFilter({ ...search, agent: undefined });
   const range = useRange();
   const setFilters = useSetFilters();
-  const versions = useQuery(versionsQuery(agentId, apiFilter(filters, range)));
+  const versions = useQuery(agentVersions(agentId, filters, range));
   return (
     <>
       <nav aria-label="Where this page is" className="flex gap-2 px-5 pt-2 text-12 text-ink-2">
@@ -83,7 +84,7 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
   const own: FilterSearch = { ...filters, agent: [agentId] };
   const beforeFilter = useBefore(own);
   const timeline = { ...apiFilter(own, range), buckets: 60, time_zone: range.time_zone };
-  const series = useQuery(timeseriesQuery(timeline));
+  const series = useQuery(agentSeries(agentId, filters, range));
   // Of all its versions: the table may have the newest alone.
   const agent = useQuery(agentsQuery(apiFilter(own, range))).data?.agents.find(({ agent_id }) => agent_id === agentId);
   const histogram = useQuery(histogramQuery(timeline));

@@ -3,7 +3,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 
-import { failuresQuery, firstRunsQuery, histogramQuery, timeseriesQuery } from '../api/queries.ts';
+import { OVERVIEW_CLUSTERS, overviewFailures, overviewSeries } from '../api/first.ts';
+import { firstRunsQuery, histogramQuery } from '../api/queries.ts';
 import type { Failures, Timeseries } from '../api/types.ts';
 import { useKeys } from '../app/keys.ts';
 import { brushed, useRange, useSetRange, type PageRange } from '../app/range.tsx';
@@ -27,16 +28,14 @@ import { FailingMost } from './overview/banner.tsx';
 import { TopClusters, TopCodes } from './overview/failing.tsx';
 import { Numbers } from './overview/numbers.tsx';
 
-/** How many clusters are shown. */
-const CLUSTERS = 8;
 const CHART_HEIGHT = 132;
 
 export default function Overview() {
   const search = useSearch({ from: '/' });
   const range = useRange();
   const setFilters = useSetFilters();
-  const series = useQuery(timeseriesQuery({ ...apiFilter(search, range), buckets: 60, time_zone: range.time_zone }));
-  const failures = useQuery(failuresQuery({ ...apiFilter(search, range), limit: CLUSTERS }));
+  const series = useQuery(overviewSeries(search, range));
+  const failures = useQuery(overviewFailures(search, range));
   const nothing = series.data?.total_runs === 0;
   // Whether there is nothing here, or nothing at all.
   const any = useQuery({ ...firstRunsQuery({ live: true }, 1), enabled: nothing });
@@ -141,7 +140,7 @@ function Found({
           loading={
             // As high as the heads and the rows that come.
             <div className="border-t border-line pt-[66px]">
-              <SkeletonRows rows={CLUSTERS} />
+              <SkeletonRows rows={OVERVIEW_CLUSTERS} />
             </div>
           }
         >

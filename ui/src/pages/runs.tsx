@@ -4,7 +4,8 @@ import { GitCompare, Pause, Play, SlidersHorizontal } from 'lucide-react';
 import { useMemo, useRef, useState } from 'react';
 
 import { ApiError } from '../api/client.ts';
-import { firstRunsQuery, histogramQuery, runsQuery, type RunPage } from '../api/queries.ts';
+import { runsHistogram, runsList } from '../api/first.ts';
+import { firstRunsQuery, type RunPage } from '../api/queries.ts';
 import { usePulse, useTail } from '../api/tail.ts';
 import type { RunSummary } from '../api/types.ts';
 import { tick, useNow } from '../app/clock.ts';
@@ -23,7 +24,7 @@ import { Button, buttonClass } from '../ui/button.tsx';
 import { cx } from '../ui/class.ts';
 import { Empty, Skeleton, SkeletonRows } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
-import { apiFilter, readFilter, setFilters, toggleFilter, withoutFilters, type RunsSearch, type SortField } from '../url/filter.ts';
+import { readFilter, setFilters, toggleFilter, withoutFilters, type RunsSearch, type SortField } from '../url/filter.ts';
 import { Facets } from './runs/facets.tsx';
 import { Peek } from './runs/peek.tsx';
 import { SavedViews } from './runs/saved-views.tsx';
@@ -47,12 +48,11 @@ export default function RunsPage() {
   const [activeIndex, setActiveIndex] = useState<number>();
   const [facetsOpen, setFacetsOpen] = useState(false);
 
-  const filter = useMemo(() => apiFilter(readFilter(search), range), [search, range]);
   const live = search.live === true;
-  const listQuery = runsQuery({ ...filter, ...(live ? { live: true } : {}), ...(search.sort === undefined ? {} : { sort: search.sort }), ...(search.order === undefined ? {} : { order: search.order }) });
+  const listQuery = runsList(search, range);
   const list = useInfiniteQuery(listQuery);
   const pages = useKept(list)?.pages;
-  const histogram = useKept(useQuery(histogramQuery({ ...filter, buckets: 80, time_zone: range.time_zone })));
+  const histogram = useKept(useQuery(runsHistogram(search, range)));
   const nothing = pages?.[0]?.runs.length === 0;
   // Whether there is any run at all decides what an empty list means.
   const any = useQuery({ ...firstRunsQuery({ live: true }, 1), enabled: nothing });
