@@ -23,6 +23,7 @@ import { RunSpark } from '../parts/run-spark.tsx';
 import { DURATION_SERIES, durationPoints, RATE_SERIES, ratePoints, statusBars } from '../parts/series-of-runs.ts';
 import { buttonClass } from '../ui/button.tsx';
 import { LINK } from '../ui/class.ts';
+import { Later } from '../ui/later.tsx';
 import { Figure, Figures } from '../ui/figures.tsx';
 import { Section } from '../ui/section.tsx';
 import { Skeleton, SkeletonRows } from '../ui/state.tsx';
@@ -32,6 +33,7 @@ import { SideBySide } from './agent/side-by-side.tsx';
 import { sidesOf, togglePick } from './agent/sides.ts';
 
 const CHART_HEIGHT = 120;
+const CHART_PLACE = <div style={{ height: CHART_HEIGHT }} />;
 
 export default function AgentPage() {
   const { agentId } = useParams({ from: '/agents/$agentId' });
@@ -146,18 +148,20 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
       <Numbers data={data} agent={agent} series={series.data} before={seriesBefore} own={own} />
       <div className="grid lg:grid-cols-[2fr_1fr_1fr] lg:divide-x lg:divide-line">
         <Section title="Runs by status" aside={<Legend series={STATUS_SERIES} />}>
-          <Answer query={histogram} loading={<Skeleton className="h-28 w-full" />}>
-            {(found) => (
-              <StackedBars
-                label={`Runs of ${agentId} over time by status`}
-                series={STATUS_SERIES}
-                bars={statusBars(found)}
-                zone={range.zone}
-                height={CHART_HEIGHT}
-                onBrush={(start, end) => setRange(brushed(start, end))}
-              />
-            )}
-          </Answer>
+          <Later instead={CHART_PLACE}>
+            <Answer query={histogram} loading={<Skeleton className="h-[120px] w-full" />}>
+              {(found) => (
+                <StackedBars
+                  label={`Runs of ${agentId} over time by status`}
+                  series={STATUS_SERIES}
+                  bars={statusBars(found)}
+                  zone={range.zone}
+                  height={CHART_HEIGHT}
+                  onBrush={(start, end) => setRange(brushed(start, end))}
+                />
+              )}
+            </Answer>
+          </Later>
         </Section>
         <Section
           title="Failure rate"
@@ -167,14 +171,18 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
             </Link>
           }
         >
-          <Answer query={series} loading={<Skeleton className="h-28 w-full" />}>
-            {(found) => <Lines label={`Failure rate of ${agentId} over time`} series={RATE_SERIES} points={ratePoints(found)} zone={range.zone} height={CHART_HEIGHT} format={percent} />}
-          </Answer>
+          <Later instead={CHART_PLACE}>
+            <Answer query={series} loading={<Skeleton className="h-[120px] w-full" />}>
+              {(found) => <Lines label={`Failure rate of ${agentId} over time`} series={RATE_SERIES} points={ratePoints(found)} zone={range.zone} height={CHART_HEIGHT} format={percent} />}
+            </Answer>
+          </Later>
         </Section>
         <Section title="Duration" aside={<Legend series={DURATION_SERIES} />}>
-          <Answer query={series} loading={<Skeleton className="h-28 w-full" />}>
-            {(found) => <Lines label={`Duration of runs of ${agentId} over time`} series={DURATION_SERIES} points={durationPoints(found)} zone={range.zone} height={CHART_HEIGHT} format={duration} />}
-          </Answer>
+          <Later instead={CHART_PLACE}>
+            <Answer query={series} loading={<Skeleton className="h-[120px] w-full" />}>
+              {(found) => <Lines label={`Duration of runs of ${agentId} over time`} series={DURATION_SERIES} points={durationPoints(found)} zone={range.zone} height={CHART_HEIGHT} format={duration} />}
+            </Answer>
+          </Later>
         </Section>
       </div>
       <Section
@@ -190,7 +198,7 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
           <Table label={`Versions of ${agentId}`} columns={columns} rows={rows} rowKey={({ version }) => version.agent_version} />
         </div>
       </Section>
-      {base !== undefined && <SideBySide agentId={agentId} base={base} candidate={candidate} filters={filters} />}
+      <Later>{base !== undefined && <SideBySide agentId={agentId} base={base} candidate={candidate} filters={filters} />}</Later>
     </>
   );
 }
