@@ -139,23 +139,21 @@ export function SessionEnded() {
 /** Says that signing out failed: who leaves the browser has to know that it still opens everything. */
 export function StillSignedIn() {
   const session = useSession();
-  const tried = session.is === 'in' ? session.signOut : undefined;
+  if (session.is !== 'in' || session.signOut?.failed === undefined) return null;
+  const { busy, failed } = session.signOut;
   return (
     <div role="alert">
-      {session.is === 'in' && tried?.failed !== undefined && (
-        <Notice
-          title="You are still signed in"
-          action={
-            // It keeps the focus while it is tried: it may be needed again.
-            <Button small aria-disabled={tried.busy} onClick={() => void signOut()}>
-              Sign out again
-            </Button>
-          }
-        >
-          with the key {session.session.name}.{' '}
-          {tried.busy ? 'Trying again to sign out…' : `Signing out failed: ${tried.failed.message}.`}
-        </Notice>
-      )}
+      <Notice
+        title="You are still signed in"
+        action={
+          // It keeps the focus while it is tried: it may be needed again.
+          <Button small aria-disabled={busy} onClick={() => void signOut()}>
+            Sign out again
+          </Button>
+        }
+      >
+        with the key {session.session.name}. {busy ? 'Trying again to sign out…' : `Signing out failed: ${failed.message}.`}
+      </Notice>
     </div>
   );
 }

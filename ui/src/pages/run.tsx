@@ -337,15 +337,14 @@ function Shown({ run, latency }: { run: Run; latency: Latency }) {
 
 /** Says that the numbers of where the time went are not there; everything else is. */
 function LatencyMissing({ latency }: { latency: Latency }) {
-  const refused = latency.error !== null && isRefused(latency.error);
+  // That the session ended is said once, over the page.
+  if (!latency.missing || (latency.error !== null && isRefused(latency.error))) return null;
   return (
     <div role="alert" className="shrink-0">
-      {latency.missing && !refused && (
-        <Notice title="Some numbers are missing" action={<TryAgain latency={latency} />}>
-          Retries, the p95 of steps and idle time could not be loaded
-          {latency.error === null ? '; trying again…' : `: ${failureText(latency.error).message}.`} The steps are all there.
-        </Notice>
-      )}
+      <Notice title="Some numbers are missing" action={<TryAgain latency={latency} />}>
+        Retries, the p95 of steps and idle time could not be loaded
+        {latency.error === null ? '; trying again…' : `: ${failureText(latency.error).message}.`} The steps are all there.
+      </Notice>
     </div>
   );
 }
