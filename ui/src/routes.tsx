@@ -8,6 +8,10 @@ import {
   agentList,
   agentSeries,
   agentVersions,
+  comparedAgents,
+  comparedEnvironments,
+  comparedVersions,
+  comparison,
   decisionTypes,
   failureClusters,
   overviewFailures,
@@ -17,13 +21,13 @@ import {
   signalCodes,
   type ZonedRange,
 } from './api/first.ts';
-import { agentsQuery, healthQuery, runLatencyQuery, runQuery } from './api/queries.ts';
+import { healthQuery, runLatencyQuery, runQuery } from './api/queries.ts';
 import { rangeAhead } from './app/range.tsx';
 import { NotFound, PageFailed, Shell } from './app/shell.tsx';
 import { readCompareRuns, readCompareVersions } from './url/compare.ts';
 import { readFilter, readRun, readRuns } from './url/filter.ts';
 import { readAgent, readAgents, readDecisions, readFailures, readSignals } from './url/pages.ts';
-import { rangeQuery, readRange } from './url/range.ts';
+import { readRange } from './url/range.ts';
 import { parseSearch, reader, stringifySearch } from './url/search.ts';
 
 interface Context {
@@ -81,7 +85,16 @@ const tree = root.addChildren([
   page('/compare', readCompareRuns, () => import('./pages/compare-runs.tsx'), (queries, { a, b }) =>
     a === undefined || b === undefined || a === b ? [] : [queries.query(runQuery(a)), queries.query(runQuery(b))],
   ),
-  page('/versions', readCompareVersions, () => import('./pages/compare-versions.tsx'), (queries, _search, range) => [queries.query(agentsQuery(rangeQuery(range)))]),
+  page('/versions', readCompareVersions, () => import('./pages/compare-versions.tsx'), (queries, { by = 'agent_version', agent, env, base, candidate }, range) => {
+    const what = { by, agent, env };
+    return [
+      // What is compared comes before what else could be.
+      ...(by === 'time' || base === undefined || candidate === undefined || agent === undefined ? [] : [queries.query(comparison(what, { base, candidate }, range))]),
+      ...(by === 'agent_version' && agent !== undefined ? [queries.query(comparedVersions(what, range))] : []),
+      ...(by === 'agent_version' && agent === undefined ? [] : [queries.query(comparedEnvironments(what, range))]),
+      queries.query(comparedAgents(range)),
+    ];
+  }),
   page('/failures', readFailures, () => import('./pages/failures.tsx'), (queries, search, range) => [queries.query(failureClusters(search, range))]),
   page('/decisions', readDecisions, () => import('./pages/decisions.tsx'), (queries, search, range) => [queries.query(decisionTypes(search, range))]),
   page('/signals', readSignals, () => import('./pages/signals.tsx'), (queries, search, range) => [queries.query(signalCodes(search, range))]),

@@ -3,9 +3,10 @@
  * page then finds the answer, or the question, where its own would be. Both take it from here, so that they ask the same.
  */
 
+import type { CompareBy } from '../url/compare.ts';
 import { apiFilter, type FilterSearch, type RunsSearch } from '../url/filter.ts';
-import type { Range } from '../url/range.ts';
-import { agentsQuery, decisionsQuery, failuresQuery, histogramQuery, runsQuery, signalsQuery, timeseriesQuery, versionsQuery } from './queries.ts';
+import { rangeQuery, type Range } from '../url/range.ts';
+import { agentsQuery, compareQuery, decisionsQuery, facetsQuery, failuresQuery, histogramQuery, runsQuery, signalsQuery, timeseriesQuery, versionsQuery } from './queries.ts';
 
 /** A range, and the zone in which its days begin. */
 export interface ZonedRange extends Range {
@@ -40,3 +41,23 @@ export const agentVersions = (agentId: string, search: FilterSearch, range: Zone
 
 export const agentSeries = (agentId: string, search: FilterSearch, range: ZonedRange) =>
   timeseriesQuery({ ...apiFilter({ ...search, agent: [agentId] }, range), buckets: 60, time_zone: range.time_zone });
+
+/** Of what a comparison is: `env` is of no meaning where environments are compared. */
+export interface Compared {
+  by: CompareBy;
+  agent: string | undefined;
+  env: string[] | undefined;
+}
+
+const environmentOf = ({ by, env }: Compared) => (env === undefined || by === 'environment' ? {} : { environment: env });
+const agentOf = ({ agent }: Compared) => (agent === undefined ? {} : { agent_id: [agent] });
+
+/** The agents that can be compared. */
+export const comparedAgents = (range: Range) => agentsQuery(rangeQuery(range));
+
+export const comparedEnvironments = (what: Compared, range: Range) => facetsQuery({ ...rangeQuery(range), ...agentOf(what) }, ['environment'], 100);
+
+export const comparedVersions = (what: Compared, range: Range) => versionsQuery(what.agent ?? '', { ...rangeQuery(range), ...environmentOf(what) });
+
+export const comparison = (what: Compared, { base, candidate }: { base: string; candidate: string }, range: Range) =>
+  compareQuery({ ...(what.by === 'time' ? {} : rangeQuery(range)), ...agentOf(what), ...environmentOf(what), by: what.by, base, candidate });
