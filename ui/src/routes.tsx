@@ -21,7 +21,7 @@ import {
   signalCodes,
   type ZonedRange,
 } from './api/first.ts';
-import { healthQuery, runLatencyQuery, runQuery } from './api/queries.ts';
+import { healthQuery, runQuery } from './api/queries.ts';
 import { rangeAhead } from './app/range.tsx';
 import { NotFound, PageFailed, Shell } from './app/shell.tsx';
 import { readCompareRuns, readCompareVersions } from './url/compare.ts';
@@ -78,10 +78,7 @@ const tree = root.addChildren([
     queries.infiniteQuery(runsList(search, range)),
     queries.query(runsHistogram(search, range)),
   ]),
-  page('/runs/$runId', readRun, () => import('./pages/run.tsx'), (queries, _search, _range, runId) => [
-    queries.query(runQuery(runId)),
-    queries.query(runLatencyQuery(runId)),
-  ]),
+  page('/runs/$runId', readRun, () => import('./pages/run.tsx'), (queries, _search, _range, runId) => [queries.query(runQuery(runId))]),
   page('/compare', readCompareRuns, () => import('./pages/compare-runs.tsx'), (queries, { a, b }) =>
     a === undefined || b === undefined || a === b ? [] : [queries.query(runQuery(a)), queries.query(runQuery(b))],
   ),

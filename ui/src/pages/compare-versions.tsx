@@ -95,6 +95,7 @@ export default function CompareVersions() {
         </div>
         <SelectField
           label="Agent"
+          className="w-44"
           value={agent ?? ''}
           options={[
             ...(by === 'agent_version' ? (agent === undefined ? [{ value: '', label: 'none' }] : []) : [{ value: '', label: 'all agents' }]),
@@ -105,6 +106,7 @@ export default function CompareVersions() {
         {by !== 'environment' && (
           <SelectField
             label="Environment"
+            className="w-40"
             value={env?.length === 1 ? (env[0] ?? '') : ''}
             options={[{ value: '', label: env !== undefined && env.length > 1 ? env.join(', ') : 'all environments' }, ...options(names, env?.length === 1 ? env[0] : undefined)]}
             onChange={(next) => set({ env: next === '' ? undefined : [next] })}
@@ -123,7 +125,7 @@ export default function CompareVersions() {
           />
         ) : (
           <>
-            <SelectField label="Base" value={sides?.base ?? search.base ?? ''} options={options(sideNames, sides?.base ?? search.base ?? '')} onChange={(base) => set({ base, candidate: sides?.candidate === base ? sides.base : sides?.candidate })} />
+            <SelectField label="Base" className="w-28" value={sides?.base ?? search.base ?? ''} options={options(sideNames, sides?.base ?? search.base ?? '')} onChange={(base) => set({ base, candidate: sides?.candidate === base ? sides.base : sides?.candidate })} />
             <Button
               aria-label="Swap base and candidate"
               title="Swap base and candidate"
@@ -131,7 +133,7 @@ export default function CompareVersions() {
               disabled={sides === undefined}
               onClick={() => set({ base: sides?.candidate, candidate: sides?.base })}
             />
-            <SelectField label="Candidate" value={sides?.candidate ?? search.candidate ?? ''} options={options(sideNames, sides?.candidate ?? search.candidate ?? '')} onChange={(candidate) => set({ candidate, base: sides?.base === candidate ? sides.candidate : sides?.base })} />
+            <SelectField label="Candidate" className="w-28" value={sides?.candidate ?? search.candidate ?? ''} options={options(sideNames, sides?.candidate ?? search.candidate ?? '')} onChange={(candidate) => set({ candidate, base: sides?.base === candidate ? sides.candidate : sides?.base })} />
           </>
         )}
         <ToggleChip on={search.differs === true} onToggle={() => set({ differs: search.differs === true ? undefined : true })}>

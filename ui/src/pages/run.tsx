@@ -32,8 +32,8 @@ import { Waterfall, type WaterfallHandle } from './run/waterfall.tsx';
 export default function RunPage() {
   const { runId } = useParams({ from: '/runs/$runId' });
   const run = useQuery(runQuery(runId));
-  // Asked at once, but nothing waits for it: its numbers have their place, and may be missing.
-  const latency = useQuery(runLatencyQuery(runId));
+  // Nothing waits for it, since its numbers have their place; and the run does not share a slow line with it.
+  const latency = useQuery({ ...runLatencyQuery(runId), enabled: run.data !== undefined });
   if (run.data === undefined && run.error instanceof ApiError && (run.error.status === 404 || run.error.status === 422)) {
     return <NoRun runId={runId} error={run.error} />;
   }

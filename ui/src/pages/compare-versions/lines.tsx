@@ -11,8 +11,8 @@ import type { RunsSearch } from '../../url/filter.ts';
 type SideRuns = RunsSearch & { from?: string; to?: string };
 /** The cells that say how sure a line is. A hidden cell would be none for a screen reader, either. */
 const SURE = 'max-md:p-0 md:truncate md:px-2';
-/** How many groups are seen without scrolling. */
-const FIRST = 2;
+/** How many groups are rendered before the page is shown; the others follow at once, in pieces. */
+const FIRST = 1;
 const UNITS = { points: '', percent: '%' } as const;
 
 export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs: { base: SideRuns; candidate: SideRuns } }) {
