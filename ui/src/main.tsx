@@ -25,7 +25,7 @@ if (root === null) throw new Error('index.html has no #root');
 createRoot(root).render(
   <StrictMode>
     <QueryClientProvider client={queries}>
-      <RouterProvider router={router} />
+      <RouterProvider router={router} context={{ queries }} />
     </QueryClientProvider>
   </StrictMode>,
 );

@@ -120,7 +120,7 @@ export const firstRunsQuery = (query: ListQuery, size: number) =>
     placeholderData: keepPreviousData,
   });
 
-interface TimelineQuery extends ApiFilter {
+export interface TimelineQuery extends ApiFilter {
   buckets?: number;
   interval?: string;
   time_zone?: string;

@@ -24,12 +24,11 @@ export function startClock(): void {
 }
 
 /** The time of the last tick. */
+export const lastTick = (): Date => now;
+
 export function useNow(): Date {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => now,
-  );
+  return useSyncExternalStore((listener) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }, lastTick);
 }

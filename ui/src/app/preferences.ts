@@ -73,8 +73,10 @@ const subscribe = (listener: () => void) => {
   return () => listeners.delete(listener);
 };
 
+export const preferences = (): Preferences => current;
+
 export function usePreferences(): Preferences {
-  return useSyncExternalStore(subscribe, () => current);
+  return useSyncExternalStore(subscribe, preferences);
 }
 
 /** The theme that is shown; what is drawn on a canvas has to be drawn anew when it changes. */

@@ -10,15 +10,17 @@ import { Button, buttonClass } from '../ui/button.tsx';
 import { cx } from '../ui/class.ts';
 import { SelectField, TextField } from '../ui/field.tsx';
 import { Popover } from '../ui/popover.tsx';
-import { useNow } from './clock.ts';
-import { localZone, usePreferences } from './preferences.ts';
+import { lastTick, useNow } from './clock.ts';
+import { localZone, preferences, usePreferences } from './preferences.ts';
 
 /** The zone in which the page shows times: of the URL, else the one preferred. */
 export function useZone(): Zone {
   const { tz } = useSearch({ from: '__root__' });
   const { zone } = usePreferences();
-  return tz ?? (zone === 'local' ? localZone() : zone);
+  return zoneOf(tz, zone);
 }
+
+const zoneOf = (tz: string | undefined, preferred: string): Zone => tz ?? (preferred === 'local' ? localZone() : preferred);
 
 export interface PageRange extends Range {
   zone: Zone;
@@ -33,10 +35,16 @@ export function useRange(): PageRange {
   const { from, to, tz } = useSearch({ from: '__root__' });
   const zone = useZone();
   const now = useNow();
-  return useMemo(() => {
-    const search = { from, to, tz };
-    return { ...resolveRange(search, now), zone, time_zone: offsetText(now, zone), search };
-  }, [from, to, tz, zone, now]);
+  return useMemo(() => rangeOf({ from, to, tz }, zone, now), [from, to, tz, zone, now]);
+}
+
+function rangeOf(search: RangeSearch, zone: Zone, now: Date): PageRange {
+  return { ...resolveRange(search, now), zone, time_zone: offsetText(now, zone), search };
+}
+
+/** The same for a page that is not there yet. */
+export function rangeAhead({ from, to, tz }: RangeSearch): PageRange {
+  return rangeOf({ from, to, tz }, zoneOf(tz, preferences().zone), lastTick());
 }
 
 /** How to change the range; it is a step of its own in the history. */

@@ -17,7 +17,7 @@ import { useKeyList, useKeys } from './keys.ts';
 import { PLACES } from './places.ts';
 import { setPreferences, shownTheme } from './preferences.ts';
 import { RangePicker, useZone } from './range.tsx';
-import { SessionEnded, SignInPage } from './sign-in.tsx';
+import { SessionEnded, SignInPage, StillSignedIn } from './sign-in.tsx';
 
 const Palette = lazy(() => import('./palette.tsx'));
 
@@ -82,6 +82,7 @@ function Frame() {
       <main id="main" tabIndex={-1} className="flex min-h-0 min-w-0 grow flex-col outline-none">
         <Lost />
         <SessionEnded />
+        <StillSignedIn />
         <Outlet />
       </main>
       <Help open={help} onClose={() => setHelp(false)} />
@@ -120,7 +121,7 @@ function SignedIn() {
         <span className="sr-only">Signed in with the key </span>
         {session.session.name}
       </span>
-      <IconButton label="Sign out" icon={<LogOut size={14} />} onClick={() => void signOut()} />
+      <IconButton label="Sign out" icon={<LogOut size={14} />} aria-disabled={session.signOut?.busy} className="aria-disabled:opacity-40" onClick={() => void signOut()} />
     </li>
   );
 }

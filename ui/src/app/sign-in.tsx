@@ -4,7 +4,7 @@ import { KeyRound } from 'lucide-react';
 import { useState } from 'react';
 
 import { ApiError } from '../api/client.ts';
-import { ScopeError, signIn, useSession } from '../api/session.ts';
+import { ScopeError, signIn, signOut, useSession } from '../api/session.ts';
 import { dateTime } from '../format/index.ts';
 import icon from '../icon.svg';
 import { Button } from '../ui/button.tsx';
@@ -133,5 +133,27 @@ export function SessionEnded() {
         <SignInForm />
       </Dialog>
     </>
+  );
+}
+
+/** Says that signing out failed: who leaves the browser has to know that it still opens everything. */
+export function StillSignedIn() {
+  const session = useSession();
+  if (session.is !== 'in' || session.signOut?.failed === undefined) return null;
+  const { busy, failed } = session.signOut;
+  return (
+    <div role="alert">
+      <Notice
+        title="You are still signed in"
+        action={
+          // It keeps the focus while it is tried: it may be needed again.
+          <Button small aria-disabled={busy} onClick={() => void signOut()}>
+            Sign out again
+          </Button>
+        }
+      >
+        with the key {session.session.name}. {busy ? 'Trying again to sign out…' : `Signing out failed: ${failed.message}.`}
+      </Notice>
+    </div>
   );
 }

@@ -79,7 +79,8 @@ export function HoverChart({
         }}
         onPointerLeave={() => setHovered(undefined)}
       >
-        {children({ width, step, hovered })}
+        {/* Before the width is known there is nothing to be seen. */}
+        {width > 0 && children({ width, step, hovered })}
       </svg>
       {hovered !== undefined && hovered < count && (
         <ChartTip x={left + (hovered + 0.5) * step} width={width}>

@@ -71,9 +71,11 @@ export function Lines({ label, series, points, zone, height, format, max: fixedM
       <HiddenTable
         caption={label}
         head={['From', ...series.map((one) => one.name)]}
-        rows={points
-          .filter(({ values }) => values.some((value) => value !== null))
-          .map(({ start, values }) => [dateTime(start, zone), ...values.map(format)])}
+        rows={() =>
+          points
+            .filter(({ values }) => values.some((value) => value !== null))
+            .map(({ start, values }) => [dateTime(start, zone), ...values.map(format)])
+        }
       />
     </>
   );

@@ -2,6 +2,8 @@
 
 import { useId, type ReactNode } from 'react';
 
+import { Later } from '../ui/later.tsx';
+
 /** One series: its name, the token of its colour, and a second sign, so that the colour is never alone. */
 export interface Series {
   name: string;
@@ -62,20 +64,28 @@ export function Legend({ series }: { series: readonly Series[] }) {
   );
 }
 
-/** The numbers of a chart as a table that is heard and not seen. */
-export function HiddenTable({
-  caption,
-  head,
-  rows,
-}: {
+interface HiddenTableProps {
   caption: string;
   head: readonly string[];
-  rows: readonly (readonly string[])[];
-}) {
+  /** Asked for when it is time for them. */
+  rows: () => readonly (readonly string[])[];
+}
+
+/** The numbers of a chart as a table that is heard and not seen, and which nobody who sees the page has to wait for. */
+export function HiddenTable(props: HiddenTableProps) {
   return (
     // A table alone would keep its width, and make the page wider than it is.
     <div className="sr-only">
-      <table>
+      <Later>
+        <NumbersTable {...props} />
+      </Later>
+    </div>
+  );
+}
+
+function NumbersTable({ caption, head, rows }: HiddenTableProps) {
+  return (
+    <table>
       <caption>{caption}</caption>
       <thead>
         <tr>
@@ -87,14 +97,13 @@ export function HiddenTable({
         </tr>
       </thead>
       <tbody>
-        {rows.map((cells, row) => (
+        {rows().map((cells, row) => (
           <tr key={row}>
             {cells.map((cell, at) => (at === 0 ? <th key={at} scope="row">{cell}</th> : <td key={at}>{cell}</td>))}
           </tr>
         ))}
       </tbody>
     </table>
-    </div>
   );
 }
 

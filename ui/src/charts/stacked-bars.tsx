@@ -132,7 +132,8 @@ export function StackedBars({ label, series, bars, zone, height, onBrush }: Stac
         {hovered !== undefined && (
           <rect x={x(hovered)} y={TOP} width={barWidth} height={height - BOTTOM - TOP} fill="var(--selection)" />
         )}
-        {bars.map((bar, index) => {
+        {/* Before the width is known there is nothing to be seen. */}
+        {(width === 0 ? [] : bars).map((bar, index) => {
           let base = 0;
           return bar.values.map((value, at) => {
             if (value === 0) return null;
@@ -181,7 +182,7 @@ export function StackedBars({ label, series, bars, zone, height, onBrush }: Stac
         <HiddenTable
           caption={label}
           head={['From', ...series.map((one) => one.name)]}
-          rows={bars.filter((_, at) => (sums[at] ?? 0) > 0).map((bar) => [dateTime(bar.start, zone), ...bar.values.map(count)])}
+          rows={() => bars.filter((_, at) => (sums[at] ?? 0) > 0).map((bar) => [dateTime(bar.start, zone), ...bar.values.map(count)])}
         />
       )}
     </div>

@@ -56,7 +56,7 @@ export function Tenths({ label, counts, height, color = 'var(--accent)' }: { lab
           </>
         )}
       </HoverChart>
-      <HiddenTable caption={label} head={['Confidence', 'Decisions']} rows={counts.map((value, at) => [tenthName(at), count(value)])} />
+      <HiddenTable caption={label} head={['Confidence', 'Decisions']} rows={() => counts.map((value, at) => [tenthName(at), count(value)])} />
     </>
   );
 }

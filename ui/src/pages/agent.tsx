@@ -3,8 +3,9 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 
-import { histogramQuery, timeseriesQuery, versionsQuery } from '../api/queries.ts';
-import type { Timeseries, Version, Versions } from '../api/types.ts';
+import { agentSeries, agentVersions } from '../api/first.ts';
+import { agentsQuery, histogramQuery, timeseriesQuery, versionsQuery } from '../api/queries.ts';
+import type { Agent, Timeseries, Version, Versions } from '../api/types.ts';
 import { useBefore } from '../app/before.ts';
 import { useNow } from '../app/clock.ts';
 import { brushed, useRange, useSetRange } from '../app/range.tsx';
@@ -22,6 +23,7 @@ import { RunSpark } from '../parts/run-spark.tsx';
 import { DURATION_SERIES, durationPoints, RATE_SERIES, ratePoints, statusBars } from '../parts/series-of-runs.ts';
 import { buttonClass } from '../ui/button.tsx';
 import { LINK } from '../ui/class.ts';
+import { Later } from '../ui/later.tsx';
 import { Figure, Figures } from '../ui/figures.tsx';
 import { Section } from '../ui/section.tsx';
 import { Skeleton, SkeletonRows } from '../ui/state.tsx';
@@ -31,6 +33,7 @@ import { SideBySide } from './agent/side-by-side.tsx';
 import { sidesOf, togglePick } from './agent/sides.ts';
 
 const CHART_HEIGHT = 120;
+const CHART_PLACE = <div style={{ height: CHART_HEIGHT }} />;
 
 export default function AgentPage() {
   const { agentId } = useParams({ from: '/agents/$agentId' });
@@ -38,7 +41,7 @@ export default function AgentPage() {
   const filters = readFilter({ ...search, agent: undefined });
   const range = useRange();
   const setFilters = useSetFilters();
-  const versions = useQuery(versionsQuery(agentId, apiFilter(filters, range)));
+  const versions = useQuery(agentVersions(agentId, filters, range));
   return (
     <>
       <nav aria-label="Where this page is" className="flex gap-2 px-5 pt-2 text-12 text-ink-2">
@@ -83,7 +86,9 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
   const own: FilterSearch = { ...filters, agent: [agentId] };
   const beforeFilter = useBefore(own);
   const timeline = { ...apiFilter(own, range), buckets: 60, time_zone: range.time_zone };
-  const series = useQuery(timeseriesQuery(timeline));
+  const series = useQuery(agentSeries(agentId, filters, range));
+  // Of all its versions: the table may have the newest alone.
+  const agent = useQuery(agentsQuery(apiFilter(own, range))).data?.agents.find(({ agent_id }) => agent_id === agentId);
   const histogram = useQuery(histogramQuery(timeline));
   const seriesBefore = useQuery({ ...timeseriesQuery({ ...beforeFilter, buckets: 2 }), enabled: beforeFilter !== undefined }).data;
   const before = useQuery({ ...versionsQuery(agentId, beforeFilter ?? {}), enabled: beforeFilter !== undefined }).data;
@@ -140,21 +145,23 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
   ];
   return (
     <>
-      <Numbers data={data} series={series.data} before={seriesBefore} own={own} />
+      <Numbers data={data} agent={agent} series={series.data} before={seriesBefore} own={own} />
       <div className="grid lg:grid-cols-[2fr_1fr_1fr] lg:divide-x lg:divide-line">
         <Section title="Runs by status" aside={<Legend series={STATUS_SERIES} />}>
-          <Answer query={histogram} loading={<Skeleton className="h-28 w-full" />}>
-            {(found) => (
-              <StackedBars
-                label={`Runs of ${agentId} over time by status`}
-                series={STATUS_SERIES}
-                bars={statusBars(found)}
-                zone={range.zone}
-                height={CHART_HEIGHT}
-                onBrush={(start, end) => setRange(brushed(start, end))}
-              />
-            )}
-          </Answer>
+          <Later instead={CHART_PLACE}>
+            <Answer query={histogram} loading={<Skeleton className="h-[120px] w-full" />}>
+              {(found) => (
+                <StackedBars
+                  label={`Runs of ${agentId} over time by status`}
+                  series={STATUS_SERIES}
+                  bars={statusBars(found)}
+                  zone={range.zone}
+                  height={CHART_HEIGHT}
+                  onBrush={(start, end) => setRange(brushed(start, end))}
+                />
+              )}
+            </Answer>
+          </Later>
         </Section>
         <Section
           title="Failure rate"
@@ -164,14 +171,18 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
             </Link>
           }
         >
-          <Answer query={series} loading={<Skeleton className="h-28 w-full" />}>
-            {(found) => <Lines label={`Failure rate of ${agentId} over time`} series={RATE_SERIES} points={ratePoints(found)} zone={range.zone} height={CHART_HEIGHT} format={percent} />}
-          </Answer>
+          <Later instead={CHART_PLACE}>
+            <Answer query={series} loading={<Skeleton className="h-[120px] w-full" />}>
+              {(found) => <Lines label={`Failure rate of ${agentId} over time`} series={RATE_SERIES} points={ratePoints(found)} zone={range.zone} height={CHART_HEIGHT} format={percent} />}
+            </Answer>
+          </Later>
         </Section>
         <Section title="Duration" aside={<Legend series={DURATION_SERIES} />}>
-          <Answer query={series} loading={<Skeleton className="h-28 w-full" />}>
-            {(found) => <Lines label={`Duration of runs of ${agentId} over time`} series={DURATION_SERIES} points={durationPoints(found)} zone={range.zone} height={CHART_HEIGHT} format={duration} />}
-          </Answer>
+          <Later instead={CHART_PLACE}>
+            <Answer query={series} loading={<Skeleton className="h-[120px] w-full" />}>
+              {(found) => <Lines label={`Duration of runs of ${agentId} over time`} series={DURATION_SERIES} points={durationPoints(found)} zone={range.zone} height={CHART_HEIGHT} format={duration} />}
+            </Answer>
+          </Later>
         </Section>
       </div>
       <Section
@@ -187,17 +198,27 @@ function Found({ agentId, data, filters, picked }: { agentId: string; data: Vers
           <Table label={`Versions of ${agentId}`} columns={columns} rows={rows} rowKey={({ version }) => version.agent_version} />
         </div>
       </Section>
-      {base !== undefined && <SideBySide agentId={agentId} base={base} candidate={candidate} filters={filters} />}
+      <Later>{base !== undefined && <SideBySide agentId={agentId} base={base} candidate={candidate} filters={filters} />}</Later>
     </>
   );
 }
 
-function Numbers({ data, series, before, own }: { data: Versions; series: Timeseries | undefined; before: Timeseries | undefined; own: FilterSearch }) {
+function Numbers({
+  data,
+  agent,
+  series,
+  before,
+  own,
+}: {
+  data: Versions;
+  agent: Agent | undefined;
+  series: Timeseries | undefined;
+  before: Timeseries | undefined;
+  own: FilterSearch;
+}) {
   const now = useNow();
   const total = series?.total;
   const was = (before?.total_runs ?? 0) > 0 ? before?.total : undefined;
-  const retried = data.versions.reduce((sum, { runs_with_retries }) => sum + runs_with_retries, 0);
-  const last = data.versions.reduce<string | undefined>((latest, { last_seen }) => (last_seen !== null && (latest === undefined || last_seen > latest) ? last_seen : latest), undefined);
   const newest = data.versions[0];
   return (
     <div className="shrink-0 px-5 pt-1 pb-3">
@@ -220,13 +241,13 @@ function Numbers({ data, series, before, own }: { data: Versions; series: Timese
         </Figure>
         <Figure name="Runs with retries">
           <Link to="/runs" search={{ ...own, retries: 'true' }} className="hover:underline">
-            {shareText(retried, data.total_runs)}
+            {agent === undefined ? count(undefined) : shareText(agent.runs_with_retries, agent.runs)}
           </Link>
         </Figure>
         <Figure name="Newest version" detail={typeof newest?.first_seen !== 'string' ? undefined : `first ${ago(newest.first_seen, now)}`}>
           <span className="font-mono text-13">{newest?.agent_version}</span>
         </Figure>
-        <Figure name="Last run">{last === undefined ? '—' : ago(last, now)}</Figure>
+        <Figure name="Last run">{typeof agent?.last_seen !== 'string' ? '—' : ago(agent.last_seen, now)}</Figure>
       </Figures>
     </div>
   );

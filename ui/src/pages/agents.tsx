@@ -5,6 +5,7 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { Search } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
 
+import { agentList } from '../api/first.ts';
 import { agentsQuery } from '../api/queries.ts';
 import type { Agent, Agents } from '../api/types.ts';
 import { useBefore } from '../app/before.ts';
@@ -19,7 +20,7 @@ import { Button } from '../ui/button.tsx';
 import { Key, TextField } from '../ui/field.tsx';
 import { Empty } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
-import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
+import { readFilter, type FilterSearch } from '../url/filter.ts';
 import type { AgentsSearch } from '../url/pages.ts';
 
 const ROW = 26;
@@ -36,7 +37,7 @@ export default function AgentsPage() {
   const search = useSearch({ from: '/agents' });
   const filters = readFilter({ ...search });
   const range = useRange();
-  const agents = useQuery(agentsQuery(apiFilter(filters, range)));
+  const agents = useQuery(agentList(filters, range));
   return (
     <AggregatePage title="Agents" what="No agents" filters={filters} without={['agent']} query={agents} hasRuns={(data) => data.total_agents > 0}>
       {(data) => <Found data={data} filters={filters} search={search} />}

@@ -5,7 +5,7 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { ArrowLeftRight, Link2 } from 'lucide-react';
 import type { ReactNode } from 'react';
 
-import { agentsQuery, compareQuery, facetsQuery, versionsQuery } from '../api/queries.ts';
+import { comparedAgents, comparedEnvironments, comparedVersions, comparison } from '../api/first.ts';
 import type { Comparison } from '../api/types.ts';
 import { useRange } from '../app/range.tsx';
 import { PageHeader } from '../app/shell.tsx';
@@ -20,7 +20,6 @@ import { Figure, Figures } from '../ui/figures.tsx';
 import { Empty, SkeletonRows } from '../ui/state.tsx';
 import type { Against, CompareBy } from '../url/compare.ts';
 import type { RunsSearch } from '../url/filter.ts';
-import { rangeQuery } from '../url/range.ts';
 import { Lines } from './compare-versions/lines.tsx';
 
 const HOUR = 3_600_000;
@@ -45,16 +44,14 @@ export default function CompareVersions() {
   const by = search.by ?? 'agent_version';
   const set = (change: Partial<typeof search>) => void navigate({ search: (before) => ({ ...before, ...change }) });
 
-  const agents = useQuery(agentsQuery(rangeQuery(range)));
+  const agents = useQuery(comparedAgents(range));
   // Versions are compared of one agent; everything else can be compared over all of them.
   const agent = search.agent ?? (by === 'agent_version' ? agents.data?.agents[0]?.agent_id : undefined);
-  const environments = useQuery(facetsQuery({ ...rangeQuery(range), ...(agent === undefined ? {} : { agent_id: [agent] }) }, ['environment'], 100));
-  const names = environments.data?.facets[0]?.values.map(({ value }) => value) ?? [];
   const env = by === 'environment' ? undefined : search.env;
-  const versions = useQuery({
-    ...versionsQuery(agent ?? '', { ...rangeQuery(range), ...(env === undefined ? {} : { environment: env }) }),
-    enabled: by === 'agent_version' && agent !== undefined,
-  });
+  const what = { by, agent, env };
+  const environments = useQuery(comparedEnvironments(what, range));
+  const names = environments.data?.facets[0]?.values.map(({ value }) => value) ?? [];
+  const versions = useQuery({ ...comparedVersions(what, range), enabled: by === 'agent_version' && agent !== undefined });
 
   const narrow: RunsSearch = { ...(agent === undefined ? {} : { agent: [agent] }), ...(env === undefined ? {} : { env }) };
   const sides = ((): Sides | undefined => {
@@ -78,14 +75,7 @@ export default function CompareVersions() {
   })();
 
   const query = useQuery({
-    ...compareQuery({
-      ...(by === 'time' ? {} : rangeQuery(range)),
-      ...(agent === undefined ? {} : { agent_id: [agent] }),
-      ...(env === undefined ? {} : { environment: env }),
-      by,
-      base: sides?.base ?? '',
-      candidate: sides?.candidate ?? '',
-    }),
+    ...comparison(what, { base: sides?.base ?? '', candidate: sides?.candidate ?? '' }, range),
     enabled: sides !== undefined,
   });
   const options = (values: readonly string[], chosen: string | undefined) =>
@@ -105,6 +95,7 @@ export default function CompareVersions() {
         </div>
         <SelectField
           label="Agent"
+          className="w-44"
           value={agent ?? ''}
           options={[
             ...(by === 'agent_version' ? (agent === undefined ? [{ value: '', label: 'none' }] : []) : [{ value: '', label: 'all agents' }]),
@@ -115,6 +106,7 @@ export default function CompareVersions() {
         {by !== 'environment' && (
           <SelectField
             label="Environment"
+            className="w-40"
             value={env?.length === 1 ? (env[0] ?? '') : ''}
             options={[{ value: '', label: env !== undefined && env.length > 1 ? env.join(', ') : 'all environments' }, ...options(names, env?.length === 1 ? env[0] : undefined)]}
             onChange={(next) => set({ env: next === '' ? undefined : [next] })}
@@ -133,7 +125,7 @@ export default function CompareVersions() {
           />
         ) : (
           <>
-            <SelectField label="Base" value={sides?.base ?? search.base ?? ''} options={options(sideNames, sides?.base ?? search.base ?? '')} onChange={(base) => set({ base, candidate: sides?.candidate === base ? sides.base : sides?.candidate })} />
+            <SelectField label="Base" className="w-28" value={sides?.base ?? search.base ?? ''} options={options(sideNames, sides?.base ?? search.base ?? '')} onChange={(base) => set({ base, candidate: sides?.candidate === base ? sides.base : sides?.candidate })} />
             <Button
               aria-label="Swap base and candidate"
               title="Swap base and candidate"
@@ -141,7 +133,7 @@ export default function CompareVersions() {
               disabled={sides === undefined}
               onClick={() => set({ base: sides?.candidate, candidate: sides?.base })}
             />
-            <SelectField label="Candidate" value={sides?.candidate ?? search.candidate ?? ''} options={options(sideNames, sides?.candidate ?? search.candidate ?? '')} onChange={(candidate) => set({ candidate, base: sides?.base === candidate ? sides.candidate : sides?.base })} />
+            <SelectField label="Candidate" className="w-28" value={sides?.candidate ?? search.candidate ?? ''} options={options(sideNames, sides?.candidate ?? search.candidate ?? '')} onChange={(candidate) => set({ candidate, base: sides?.base === candidate ? sides.candidate : sides?.base })} />
           </>
         )}
         <ToggleChip on={search.differs === true} onToggle={() => set({ differs: search.differs === true ? undefined : true })}>
@@ -151,7 +143,7 @@ export default function CompareVersions() {
       <div className="scroll-quietly min-h-0 grow overflow-auto px-5 pb-5">
         {sides !== undefined ? (
           <Answer query={query} loading={<SkeletonRows rows={18} />}>
-            {(comparison) => <Result comparison={comparison} sides={sides} onlyDiffering={search.differs === true} zone={range.zone} />}
+            {(found) => <Result comparison={found} sides={sides} onlyDiffering={search.differs === true} zone={range.zone} />}
           </Answer>
         ) : (
           <Answer<unknown> query={by === 'agent_version' && agents.data !== undefined && agent !== undefined ? versions : agents} loading={<SkeletonRows rows={18} />}>

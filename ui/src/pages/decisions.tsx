@@ -3,6 +3,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 
+import { decisionTypes } from '../api/first.ts';
 import { decisionsQuery } from '../api/queries.ts';
 import type { Decisions, DecisionTypeCounts } from '../api/types.ts';
 import { useBefore } from '../app/before.ts';
@@ -18,7 +19,7 @@ import { cx, LINK } from '../ui/class.ts';
 import { Figure, Figures } from '../ui/figures.tsx';
 import { Section } from '../ui/section.tsx';
 import { Empty } from '../ui/state.tsx';
-import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
+import { readFilter, type FilterSearch } from '../url/filter.ts';
 import { DECISION_TYPES } from '../url/pages.ts';
 
 const share = (part: number | undefined, of: number | undefined) =>
@@ -28,7 +29,7 @@ export default function DecisionsPage() {
   const search = useSearch({ from: '/decisions' });
   const filters = readFilter({ ...search });
   const range = useRange();
-  const decisions = useQuery(decisionsQuery(apiFilter(filters, range)));
+  const decisions = useQuery(decisionTypes(filters, range));
   return (
     <AggregatePage
       title="Decisions"

@@ -3,6 +3,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 
+import { failureClusters, SHOWN_CLUSTERS } from '../api/first.ts';
 import { failuresQuery } from '../api/queries.ts';
 import type { Cluster, Failures } from '../api/types.ts';
 import { useBefore } from '../app/before.ts';
@@ -20,18 +21,16 @@ import { Key } from '../ui/field.tsx';
 import { Figure, Figures } from '../ui/figures.tsx';
 import { Empty } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
-import { apiFilter, readFilter } from '../url/filter.ts';
+import { readFilter } from '../url/filter.ts';
 import { ClusterPanel } from './failures/cluster-panel.tsx';
 
-/** How many clusters are shown: the largest. */
-const SHOWN = 50;
 const ROW = 26;
 
 export default function FailuresPage() {
   const search = useSearch({ from: '/failures' });
   const filters = readFilter({ ...search });
   const range = useRange();
-  const failures = useQuery(failuresQuery({ ...apiFilter(filters, range), limit: SHOWN }));
+  const failures = useQuery(failureClusters(filters, range));
   return (
     <AggregatePage
       title="Failures"
@@ -66,7 +65,7 @@ function Found({ data }: { data: Failures }) {
   const { clusters } = data;
   // Of the range before only the clusters that are shown matter.
   const before = useQuery({
-    ...failuresQuery({ ...beforeFilter, failure_cluster: clusters.map(({ cluster }) => cluster), limit: SHOWN }),
+    ...failuresQuery({ ...beforeFilter, failure_cluster: clusters.map(({ cluster }) => cluster), limit: SHOWN_CLUSTERS }),
     enabled: beforeFilter !== undefined && filters.cluster === undefined,
   });
   const totalBefore = useQuery({ ...failuresQuery({ ...beforeFilter, limit: 1 }), enabled: beforeFilter !== undefined });

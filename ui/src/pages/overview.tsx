@@ -3,7 +3,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 
-import { failuresQuery, firstRunsQuery, histogramQuery, timeseriesQuery } from '../api/queries.ts';
+import { OVERVIEW_CLUSTERS, overviewFailures, overviewSeries } from '../api/first.ts';
+import { firstRunsQuery, histogramQuery } from '../api/queries.ts';
 import type { Failures, Timeseries } from '../api/types.ts';
 import { useKeys } from '../app/keys.ts';
 import { brushed, useRange, useSetRange, type PageRange } from '../app/range.tsx';
@@ -19,6 +20,7 @@ import { Narrow, useSetFilters } from '../parts/narrow.tsx';
 import { Nothing } from '../parts/nothing.tsx';
 import { DURATION_SERIES, durationPoints, RATE_SERIES, ratePoints, statusBars } from '../parts/series-of-runs.ts';
 import { LINK } from '../ui/class.ts';
+import { Later } from '../ui/later.tsx';
 import { Section } from '../ui/section.tsx';
 import { Skeleton, SkeletonRows } from '../ui/state.tsx';
 import { apiFilter, type FilterSearch } from '../url/filter.ts';
@@ -27,16 +29,15 @@ import { FailingMost } from './overview/banner.tsx';
 import { TopClusters, TopCodes } from './overview/failing.tsx';
 import { Numbers } from './overview/numbers.tsx';
 
-/** How many clusters are shown. */
-const CLUSTERS = 8;
 const CHART_HEIGHT = 132;
+const CHART_PLACE = <div style={{ height: CHART_HEIGHT }} />;
 
 export default function Overview() {
   const search = useSearch({ from: '/' });
   const range = useRange();
   const setFilters = useSetFilters();
-  const series = useQuery(timeseriesQuery({ ...apiFilter(search, range), buckets: 60, time_zone: range.time_zone }));
-  const failures = useQuery(failuresQuery({ ...apiFilter(search, range), limit: CLUSTERS }));
+  const series = useQuery(overviewSeries(search, range));
+  const failures = useQuery(overviewFailures(search, range));
   const nothing = series.data?.total_runs === 0;
   // Whether there is nothing here, or nothing at all.
   const any = useQuery({ ...firstRunsQuery({ live: true }, 1), enabled: nothing });
@@ -107,18 +108,20 @@ function Found({
             </>
           }
         >
-          <Answer query={histogram} loading={<Skeleton className="h-32 w-full" />}>
-            {(data) => (
-              <StackedBars
-                label="Runs over time by status"
-                series={STATUS_SERIES}
-                bars={statusBars(data)}
-                zone={range.zone}
-                height={CHART_HEIGHT}
-                onBrush={(start, end) => setRange(brushed(start, end))}
-              />
-            )}
-          </Answer>
+          <Later instead={CHART_PLACE}>
+            <Answer query={histogram} loading={<Skeleton className="h-[132px] w-full" />}>
+              {(data) => (
+                <StackedBars
+                  label="Runs over time by status"
+                  series={STATUS_SERIES}
+                  bars={statusBars(data)}
+                  zone={range.zone}
+                  height={CHART_HEIGHT}
+                  onBrush={(start, end) => setRange(brushed(start, end))}
+                />
+              )}
+            </Answer>
+          </Later>
         </Section>
         <Section
           title="Failure rate"
@@ -129,27 +132,33 @@ function Found({
             </Link>
           }
         >
-          <Lines label="Failure rate over time" series={RATE_SERIES} points={ratePoints(series)} zone={range.zone} height={CHART_HEIGHT} format={percent} />
+          <Later instead={CHART_PLACE}>
+            <Lines label="Failure rate over time" series={RATE_SERIES} points={ratePoints(series)} zone={range.zone} height={CHART_HEIGHT} format={percent} />
+          </Later>
         </Section>
         <Section title="Duration" className="lg:border-t-0" aside={<Legend series={DURATION_SERIES} />}>
-          <Lines label="Duration of runs over time" series={DURATION_SERIES} points={durationPoints(series)} zone={range.zone} height={CHART_HEIGHT} format={duration} />
+          <Later instead={CHART_PLACE}>
+            <Lines label="Duration of runs over time" series={DURATION_SERIES} points={durationPoints(series)} zone={range.zone} height={CHART_HEIGHT} format={duration} />
+          </Later>
         </Section>
       </div>
-      <div className="grid xl:grid-cols-[minmax(0,1fr)_minmax(0,400px)] 2xl:grid-cols-[minmax(0,1fr)_minmax(0,470px)] xl:divide-x xl:divide-line">
-        <Answer
-          query={failures}
-          loading={
-            // As high as the heads and the rows that come.
-            <div className="border-t border-line pt-[66px]">
-              <SkeletonRows rows={CLUSTERS} />
-            </div>
-          }
-        >
-          {(data) => <TopClusters failures={data} search={search} />}
-        </Answer>
-        <TopCodes search={search} />
-      </div>
-      <TopAgents search={search} />
+      <Later>
+        <div className="grid xl:grid-cols-[minmax(0,1fr)_minmax(0,400px)] 2xl:grid-cols-[minmax(0,1fr)_minmax(0,470px)] xl:divide-x xl:divide-line">
+          <Answer
+            query={failures}
+            loading={
+              // As high as the heads and the rows that come.
+              <div className="border-t border-line pt-[66px]">
+                <SkeletonRows rows={OVERVIEW_CLUSTERS} />
+              </div>
+            }
+          >
+            {(data) => <TopClusters failures={data} search={search} />}
+          </Answer>
+          <TopCodes search={search} />
+        </div>
+        <TopAgents search={search} />
+      </Later>
     </>
   );
 }

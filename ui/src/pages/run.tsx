@@ -1,16 +1,17 @@
-import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQuery, useQueryClient, type UseQueryResult } from '@tanstack/react-query';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { Download, GitCompare, Info, Link2, Pause, Play, Search } from 'lucide-react';
+import { Download, GitCompare, Info, Link2, Pause, Play, RotateCw, Search } from 'lucide-react';
 import { useCallback, useMemo, useRef, useState, type ReactNode } from 'react';
 
 import { ApiError } from '../api/client.ts';
 import { firstRunsQuery, runLatencyQuery, runQuery } from '../api/queries.ts';
+import { isRefused } from '../api/session.ts';
 import { usePulse, useTail } from '../api/tail.ts';
 import type { Run, RunLatency } from '../api/types.ts';
 import { useKeys } from '../app/keys.ts';
 import { useZone } from '../app/range.tsx';
 import { count, counted, dateTime, duration, exactTime, zoneLabel } from '../format/index.ts';
-import { Answer } from '../parts/answer.tsx';
+import { Answer, failureText } from '../parts/answer.tsx';
 import { StatusBadge, STEP_COLOR, StepMark } from '../parts/marks.tsx';
 import { parseWindow, windowText } from '../timeline/layout.ts';
 import { filterRows, nextFailed, timelineOf, type Row, type Timeline, type Window } from '../timeline/rows.ts';
@@ -22,7 +23,7 @@ import { CopyButton, CopyIcon } from '../ui/copy.tsx';
 import { Key, Segmented, SelectField, TextField } from '../ui/field.tsx';
 import { Figure, Figures } from '../ui/figures.tsx';
 import { Popover } from '../ui/popover.tsx';
-import { Empty, Skeleton, SkeletonRows } from '../ui/state.tsx';
+import { Empty, Notice, Skeleton, SkeletonRows } from '../ui/state.tsx';
 import { Minimap, type MinimapHandle } from './run/minimap.tsx';
 import { Fact, Facts, StepPanel } from './run/step-panel.tsx';
 import { DecisionsView, EventsView, StepTable } from './run/tables.tsx';
@@ -31,16 +32,30 @@ import { Waterfall, type WaterfallHandle } from './run/waterfall.tsx';
 export default function RunPage() {
   const { runId } = useParams({ from: '/runs/$runId' });
   const run = useQuery(runQuery(runId));
-  // Both are asked at once, and shown at once: what came later would move what is read.
-  const latency = useQuery(runLatencyQuery(runId));
+  // Nothing waits for it, since its numbers have their place; and the run does not share a slow line with it.
+  const latency = useQuery({ ...runLatencyQuery(runId), enabled: run.data !== undefined });
   if (run.data === undefined && run.error instanceof ApiError && (run.error.status === 404 || run.error.status === 422)) {
     return <NoRun runId={runId} error={run.error} />;
   }
   return (
     <Answer key={runId} query={run} loading={<Loading runId={runId} />}>
-      {(data) => (latency.isPending ? <Loading runId={runId} /> : <Shown run={data} latency={latency.data} />)}
+      {(data) => <Shown run={data} latency={latencyOf(latency)} />}
     </Answer>
   );
+}
+
+/** What the server says about where the time went, or why it does not. */
+interface Latency {
+  data: RunLatency | undefined;
+  /** It failed, after it was asked more than once. While it is asked again, that stays true. */
+  missing: boolean;
+  error: Error | null;
+  busy: boolean;
+  retry: () => void;
+}
+
+function latencyOf({ data, error, errorUpdateCount, isFetching, refetch }: UseQueryResult<RunLatency>): Latency {
+  return { data, missing: data === undefined && errorUpdateCount > 0, error, busy: isFetching, retry: () => void refetch() };
 }
 
 function Crumbs({ runId }: { runId: string }) {
@@ -102,7 +117,7 @@ function NoRun({ runId, error }: { runId: string; error: ApiError }) {
   );
 }
 
-function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) {
+function Shown({ run, latency }: { run: Run; latency: Latency }) {
   const search = useSearch({ from: '/runs/$runId' });
   const navigate = useNavigate({ from: '/runs/$runId' });
   const client = useQueryClient();
@@ -112,7 +127,7 @@ function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) 
   const [paused, setPaused] = useState(false);
 
   const timeline = useMemo(() => timelineOf(run), [run]);
-  const slowMs = latency?.step_latency_ms.p95;
+  const slowMs = latency.data?.step_latency_ms.p95;
   const { q, types, only } = search;
   const rows = useMemo(() => filterRows(timeline.rows, { q, types, only, slowMs }), [timeline, q, types, only, slowMs]);
   const pinned = useMemo(() => parseWindow(search.t, timeline.span), [search.t, timeline.span]);
@@ -123,7 +138,12 @@ function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) 
   // Somebody who reads a step is not carried away from it.
   const isRunning = run.status === 'running';
   const following = isRunning && !paused && chosen === undefined;
-  useTail(following, () => client.refetchQueries({ queryKey: ['run', run.run_id] }), {
+  const onTail = () => {
+    // What is worked out from the run comes when it comes; the next steps do not wait for it.
+    void client.refetchQueries({ queryKey: ['run', run.run_id], predicate: ({ queryKey }) => queryKey.length > 2 }, { cancelRefetch: false });
+    return client.refetchQueries({ queryKey: ['run', run.run_id], exact: true });
+  };
+  useTail(following, onTail, {
     concerns: ({ runs }) => runs === 'any' || runs.includes(run.run_id),
   });
 
@@ -188,6 +208,7 @@ function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) 
       <div className="shrink-0 overflow-x-auto px-5 pb-2" tabIndex={-1}>
         <RunFigures run={run} latency={latency} timeline={timeline} />
       </div>
+      <LatencyMissing latency={latency} />
       {failure !== undefined && <Banner run={run} failure={failure} row={timeline.failure} onJump={() => jump(timeline.failure)} />}
       {timeline.rows.length === 0 ? (
         <Empty title="This run has no steps">It {isRunning ? 'has just begun' : 'ended before its first step'}.</Empty>
@@ -222,7 +243,7 @@ function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) 
                 }
               }}
             />
-            <TypeChips latency={latency} types={types} onChange={(next) => change({ types: next }, true)} />
+            <TypeChips timeline={timeline} latency={latency} types={types} onChange={(next) => change({ types: next }, true)} />
             <Segmented
               label="Only"
               value={only ?? 'all'}
@@ -263,7 +284,9 @@ function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) 
           </div>
           <div className="relative flex min-h-0 grow max-md:min-h-96">
             <div className="flex min-h-0 min-w-0 grow flex-col">
-              {rows.length === 0 && (view === 'waterfall' || view === 'table') ? (
+              {only === 'slow' && slowMs === undefined && (view === 'waterfall' || view === 'table') ? (
+                <NotKnownYet latency={latency} />
+              ) : rows.length === 0 && (view === 'waterfall' || view === 'table') ? (
                 <Empty
                   title="No step matches"
                   action={<Button onClick={() => change({ q: undefined, types: undefined, only: undefined })}>Clear the filter</Button>}
@@ -309,6 +332,39 @@ function Shown({ run, latency }: { run: Run; latency: RunLatency | undefined }) 
         </>
       )}
     </div>
+  );
+}
+
+/** Says that the numbers of where the time went are not there; everything else is. */
+function LatencyMissing({ latency }: { latency: Latency }) {
+  // That the session ended is said once, over the page.
+  if (!latency.missing || (latency.error !== null && isRefused(latency.error))) return null;
+  return (
+    <div role="alert" className="shrink-0">
+      <Notice title="Some numbers are missing" action={<TryAgain latency={latency} />}>
+        Retries, the p95 of steps and idle time could not be loaded
+        {latency.error === null ? '; trying again…' : `: ${failureText(latency.error).message}.`} The steps are all there.
+      </Notice>
+    </div>
+  );
+}
+
+/** It keeps the focus while it is tried, since it may be needed again. */
+function TryAgain({ latency }: { latency: Latency }) {
+  return (
+    <Button small aria-disabled={latency.busy} onClick={latency.busy ? undefined : latency.retry} icon={<RotateCw size={12} aria-hidden="true" />}>
+      Try again
+    </Button>
+  );
+}
+
+/** In the place of the slow steps, while nobody has said from when on a step is slow. */
+function NotKnownYet({ latency }: { latency: Latency }) {
+  if (!latency.missing) return <SkeletonRows rows={20} />;
+  return (
+    <Empty title="Which steps are slow is not known" action={<TryAgain latency={latency} />}>
+      The p95 of this run’s steps could not be loaded.
+    </Empty>
   );
 }
 
@@ -414,12 +470,11 @@ function About({ run }: { run: Run }) {
   );
 }
 
-function RunFigures({ run, latency, timeline }: { run: Run; latency: RunLatency | undefined; timeline: Timeline }) {
-  const wait: ReactNode = <Skeleton className="my-1 h-3 w-14" />;
-  const idle =
-    latency === undefined
-      ? undefined
-      : latency.idle.before_first_step_ms + latency.idle.between_steps_ms + (latency.idle.after_last_step_ms ?? 0);
+function RunFigures({ run, latency, timeline }: { run: Run; latency: Latency; timeline: Timeline }) {
+  const { data } = latency;
+  /** A number of the server's, or its place. */
+  const told = (value: (data: RunLatency) => ReactNode) =>
+    data === undefined ? latency.missing ? '—' : <Skeleton className="my-1 h-3 w-14" /> : value(data);
   const attention = run.quality_signals.filter(({ tone }) => tone === 'attention').length;
   return (
     <Figures label="The run in numbers">
@@ -427,15 +482,12 @@ function RunFigures({ run, latency, timeline }: { run: Run; latency: RunLatency 
         {duration(run.duration_ms ?? timeline.span.end)}
       </Figure>
       <Figure name="Steps">{count(run.steps.length)}</Figure>
-      <Figure
-        name="Retries"
-        detail={latency === undefined || latency.retries.operations === 0 ? undefined : `in ${counted(latency.retries.operations, 'group')}`}
-      >
-        {latency === undefined ? wait : count(latency.retries.attempts - latency.retries.operations)}
+      <Figure name="Retries" detail={data === undefined || data.retries.operations === 0 ? undefined : `in ${counted(data.retries.operations, 'group')}`}>
+        {told(({ retries }) => count(retries.attempts - retries.operations))}
       </Figure>
-      <Figure name="p95 step">{latency === undefined ? wait : duration(latency.step_latency_ms.p95)}</Figure>
-      <Figure name="Idle / back-off" detail={latency === undefined ? undefined : `/ ${duration(latency.retries.backoff_ms)}`}>
-        {latency === undefined ? wait : duration(idle)}
+      <Figure name="p95 step">{told(({ step_latency_ms }) => duration(step_latency_ms.p95))}</Figure>
+      <Figure name="Idle / back-off" detail={data === undefined ? undefined : `/ ${duration(data.retries.backoff_ms)}`}>
+        {told(({ idle }) => duration(idle.before_first_step_ms + idle.between_steps_ms + (idle.after_last_step_ms ?? 0)))}
       </Figure>
       <Figure name="Decisions">{count(run.decisions.length)}</Figure>
       <Figure name="Signals" detail={attention === 0 ? undefined : `${count(attention)} attention`}>
@@ -477,8 +529,21 @@ function Banner({ run, failure, row, onJump }: { run: Run; failure: Run['failure
   );
 }
 
-function TypeChips({ latency, types, onChange }: { latency: RunLatency | undefined; types: RunSearch['types']; onChange: (types: RunSearch['types']) => void }) {
-  const known = STEP_TYPES.filter((type) => latency?.by_step_type.some(({ step_type }) => step_type === type) ?? false);
+function TypeChips({
+  timeline,
+  latency,
+  types,
+  onChange,
+}: {
+  timeline: Timeline;
+  latency: Latency;
+  types: RunSearch['types'];
+  onChange: (types: RunSearch['types']) => void;
+}) {
+  const known = useMemo(() => {
+    const found = new Set(timeline.rows.map(({ step }) => step.step_type));
+    return STEP_TYPES.filter((type) => found.has(type));
+  }, [timeline]);
   const set = types ?? [];
   return (
     <div role="group" aria-label="Step types" className="flex flex-wrap gap-1.5">
@@ -495,7 +560,9 @@ function TypeChips({ latency, types, onChange }: { latency: RunLatency | undefin
           >
             <StepMark type={type} />
             <span className="max-xl:sr-only">{type}</span>
-            <span className="text-ink-3">{count(latency?.by_step_type.find(({ step_type }) => step_type === type)?.steps)}</span>
+            {!latency.missing && (
+              <span className="min-w-[2ch] text-ink-3">{latency.data !== undefined && count(latency.data.by_step_type.find(({ step_type }) => step_type === type)?.steps)}</span>
+            )}
           </ToggleChip>
         );
       })}

@@ -4,13 +4,14 @@ import { GitCompare, Pause, Play, SlidersHorizontal } from 'lucide-react';
 import { useMemo, useRef, useState } from 'react';
 
 import { ApiError } from '../api/client.ts';
-import { firstRunsQuery, histogramQuery, runsQuery, type RunPage } from '../api/queries.ts';
+import { runsHistogram, runsList } from '../api/first.ts';
+import { firstRunsQuery, type RunPage } from '../api/queries.ts';
 import { usePulse, useTail } from '../api/tail.ts';
 import type { RunSummary } from '../api/types.ts';
 import { tick, useNow } from '../app/clock.ts';
 import { useKeys } from '../app/keys.ts';
 import { useRowHeight } from '../app/preferences.ts';
-import { brushed, useRange } from '../app/range.tsx';
+import { brushed, useRange, type PageRange } from '../app/range.tsx';
 import { PageHeader } from '../app/shell.tsx';
 import { Legend, STATUS_SERIES } from '../charts/series.tsx';
 import { StackedBars } from '../charts/stacked-bars.tsx';
@@ -20,10 +21,12 @@ import { FilterChips } from '../parts/filters.tsx';
 import { FirstRun } from '../parts/first-run.tsx';
 import { StatusWord } from '../parts/marks.tsx';
 import { Button, buttonClass } from '../ui/button.tsx';
+import { useBreakpoint } from '../ui/breakpoint.ts';
 import { cx } from '../ui/class.ts';
+import { Later } from '../ui/later.tsx';
 import { Empty, Skeleton, SkeletonRows } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
-import { apiFilter, readFilter, setFilters, toggleFilter, withoutFilters, type RunsSearch, type SortField } from '../url/filter.ts';
+import { readFilter, setFilters, toggleFilter, withoutFilters, type RunsSearch, type SortField } from '../url/filter.ts';
 import { Facets } from './runs/facets.tsx';
 import { Peek } from './runs/peek.tsx';
 import { SavedViews } from './runs/saved-views.tsx';
@@ -31,6 +34,8 @@ import { SearchBox } from './runs/search-box.tsx';
 
 /** The columns beside a run in short, in their order there. */
 const BESIDE_PEEK = ['pick', 'status', 'agent', 'failure', 'started_at', 'duration_ms'];
+
+const CHART_HEIGHT = 112;
 
 /** A run of the API can be compared with one other. */
 const PICKED = 2;
@@ -42,17 +47,16 @@ export default function RunsPage() {
   const range = useRange();
   const now = useNow();
   const rowHeight = useRowHeight();
+  const isAtLeast = useBreakpoint();
   const searchInput = useRef<HTMLInputElement>(null);
   const [paused, setPaused] = useState(false);
   const [activeIndex, setActiveIndex] = useState<number>();
   const [facetsOpen, setFacetsOpen] = useState(false);
 
-  const filter = useMemo(() => apiFilter(readFilter(search), range), [search, range]);
   const live = search.live === true;
-  const listQuery = runsQuery({ ...filter, ...(live ? { live: true } : {}), ...(search.sort === undefined ? {} : { sort: search.sort }), ...(search.order === undefined ? {} : { order: search.order }) });
+  const listQuery = runsList(search, range);
   const list = useInfiniteQuery(listQuery);
   const pages = useKept(list)?.pages;
-  const histogram = useKept(useQuery(histogramQuery({ ...filter, buckets: 80, time_zone: range.time_zone })));
   const nothing = pages?.[0]?.runs.length === 0;
   // Whether there is any run at all decides what an empty list means.
   const any = useQuery({ ...firstRunsQuery({ live: true }, 1), enabled: nothing });
@@ -253,22 +257,7 @@ export default function RunsPage() {
         />
       </div>
       <div className="shrink-0 border-t border-line px-5 pt-2">
-        {histogram === undefined ? (
-          <Skeleton className="h-[112px] w-full" />
-        ) : (
-          <StackedBars
-            label="Runs over time by status"
-            series={STATUS_SERIES}
-            bars={histogram.buckets.map(({ start, end, by_status }) => ({
-              start: new Date(start),
-              end: new Date(end),
-              values: [by_status.failure, by_status.partial, by_status.success],
-            }))}
-            zone={range.zone}
-            height={112}
-            onBrush={(start, end) => change(brushed(start, end))}
-          />
-        )}
+        <RunsOverTime search={search} range={range} onBrush={(start, end) => change(brushed(start, end))} />
         <div className="flex items-center justify-between pb-1.5">
           <Legend series={STATUS_SERIES} />
           <p role="status" className="text-12 text-ink-2">
@@ -285,7 +274,11 @@ export default function RunsPage() {
             facetsOpen ? '' : 'max-lg:hidden',
           )}
         >
-          <Facets search={readFilter(search)} range={range} onToggle={(name, value) => change(toggleFilter(readFilter(search), name, value))} />
+          {(facetsOpen || isAtLeast('lg')) && (
+            <Later>
+              <Facets search={readFilter(search)} range={range} onToggle={(name, value) => change(toggleFilter(readFilter(search), name, value))} />
+            </Later>
+          )}
         </section>
         <div className="flex min-h-0 min-w-0 grow flex-col">
           <Answer query={listState} loading={lineError === '' ? <SkeletonRows rows={20} /> : null}>
@@ -325,6 +318,29 @@ export default function RunsPage() {
         {search.peek !== undefined && <Peek key={search.peek} runId={search.peek} onClose={() => change({ peek: undefined })} />}
       </div>
     </>
+  );
+}
+
+/** It has its own question, whose answer is no news for the list. */
+function RunsOverTime({ search, range, onBrush }: { search: RunsSearch; range: PageRange; onBrush: (start: Date, end: Date) => void }) {
+  const histogram = useKept(useQuery(runsHistogram(search, range)));
+  const place = <div style={{ height: CHART_HEIGHT }} />;
+  if (histogram === undefined) return <Skeleton className="h-[112px] w-full" />;
+  return (
+    <Later instead={place}>
+      <StackedBars
+        label="Runs over time by status"
+        series={STATUS_SERIES}
+        bars={histogram.buckets.map(({ start, end, by_status }) => ({
+          start: new Date(start),
+          end: new Date(end),
+          values: [by_status.failure, by_status.partial, by_status.success],
+        }))}
+        zone={range.zone}
+        height={CHART_HEIGHT}
+        onBrush={onBrush}
+      />
+    </Later>
   );
 }
 

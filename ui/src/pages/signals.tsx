@@ -3,6 +3,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 
+import { signalCodes } from '../api/first.ts';
 import { signalsQuery } from '../api/queries.ts';
 import type { Signals } from '../api/types.ts';
 import { useBefore } from '../app/before.ts';
@@ -16,18 +17,17 @@ import { ToneWord } from '../parts/tone.tsx';
 import { Key, Segmented } from '../ui/field.tsx';
 import { Empty } from '../ui/state.tsx';
 import { VirtualTable, type Column } from '../ui/table.tsx';
-import { apiFilter, readFilter, type FilterSearch } from '../url/filter.ts';
+import { readFilter, type FilterSearch } from '../url/filter.ts';
 import { attentionOverTime, attentionRate, rateOverTime, signalRows, type SignalRow } from './signals/rows.ts';
 import { signalFilter, SignalPanel } from './signals/signal-panel.tsx';
 
-const BUCKETS = 48;
 const ROW = 26;
 
 export default function SignalsPage() {
   const search = useSearch({ from: '/signals' });
   const filters = readFilter({ ...search });
   const range = useRange();
-  const signals = useQuery(signalsQuery({ ...apiFilter(filters, range), buckets: BUCKETS, time_zone: range.time_zone }));
+  const signals = useQuery(signalCodes(filters, range));
   return (
     <AggregatePage
       title="Signals"

@@ -45,7 +45,7 @@ export interface RowLayout {
   bar: Piece | undefined;
   /** Where a row outside of the window lies. */
   outside: 'before' | 'after' | undefined;
-  /** The dashed line from the attempt before. */
+  /** The dashed line from the attempt before; words that stand on the left do not stand on it. */
   backoff: Piece | undefined;
   /** Where the marks and words beside the bar begin, and in which direction they go. */
   beside: { x: number; side: 'right' | 'left' };
@@ -54,9 +54,14 @@ export interface RowLayout {
 /** No bar is narrower, or it would not be seen. */
 export const MIN_BAR = 2;
 
+/** How far words stand from what is left or right of them. */
+const AIR = 8;
+/** No dashed line is shorter where words shorten it: less would not be seen as one. */
+const LEAST_DASHES = 16;
+
 /**
  * Lays a row out on an axis of `width` px from `x`. `besideWidth` px of marks and words stand right of the bar, or left of it
- * where the right has no room.
+ * where the right has no room. There they shorten the line of a long back-off, and stand before that of a short one.
  */
 export function layoutRow(row: Row, window: Window, x: number, width: number, besideWidth: number): RowLayout {
   const scale = width / Math.max(1e-9, window.end - window.start);
@@ -75,14 +80,19 @@ export function layoutRow(row: Row, window: Window, x: number, width: number, be
   const from = Math.min(Math.max(left, least), most - MIN_BAR);
   const bar = { x: from, width: Math.max(MIN_BAR, Math.min(right, most) - from) };
   const end = bar.x + bar.width;
-  const fits = end + 8 + besideWidth <= most || bar.x - 8 - besideWidth < least;
   const waitedFrom = row.backoff === undefined ? undefined : Math.max(least, px(row.start - row.backoff));
-  return {
-    bar,
-    outside: undefined,
-    backoff: waitedFrom === undefined || bar.x - waitedFrom < 3 ? undefined : { x: waitedFrom, width: bar.x - waitedFrom },
-    beside: fits ? { x: end + 8, side: 'right' } : { x: bar.x - 8, side: 'left' },
-  };
+  const line = waitedFrom === undefined || bar.x - waitedFrom < 3 ? undefined : { x: waitedFrom, width: bar.x - waitedFrom };
+  const onRight = { bar, outside: undefined, backoff: line, beside: { x: end + AIR, side: 'right' as const } };
+  if (besideWidth === 0 || end + AIR + besideWidth <= most) return onRight;
+
+  const wordsFrom = bar.x - AIR - besideWidth;
+  const onLeft = { ...onRight, beside: { x: bar.x - AIR, side: 'left' as const } };
+  if (line === undefined) return wordsFrom < least ? onRight : onLeft;
+  const dashes = wordsFrom - AIR / 2 - line.x;
+  if (dashes >= LEAST_DASHES) return { ...onLeft, backoff: { x: line.x, width: dashes } };
+  if (line.x - AIR - besideWidth >= least) return { ...onLeft, beside: { x: line.x - AIR, side: 'left' } };
+  // There is room for the words or for the line, and words say more.
+  return wordsFrom < least ? onRight : { ...onLeft, backoff: dashes < 3 ? undefined : { x: line.x, width: dashes } };
 }
 
 /** For the minimap: which of `columns` columns a lane has something in, as runs of columns. */

@@ -164,6 +164,50 @@ describe('a row', () => {
     if (row === undefined) throw new Error('there is a row');
     expect(layoutRow(row, { start: 0, end: 10_000 }, 0, 1000, 0).backoff).toEqual({ x: 110, width: 40 });
   });
+  describe('whose words stand left of a bar that was waited for', () => {
+    // The attempt before ended at 1.1 s, and this one begins at 1.5 s: 40 px of a line, then the bar up to 190 px.
+    const row = timelineOf(run(retried)).rows[2];
+    if (row === undefined) throw new Error('there is a row');
+    /** On an axis that begins at `start` and ends right behind the bar, in 10 ms a px. */
+    const shown = (start: number, words: number) => layoutRow(row, { start, end: row.end + 100 }, 0, (row.end + 100 - start) / 10, words);
+    it('has them before a short line', () => {
+      const { backoff, beside } = shown(0, 60);
+      expect(backoff).toEqual({ x: 110, width: 40 });
+      expect(beside).toEqual({ x: 102, side: 'left' });
+    });
+    it('has them at the bar, and a shorter line, where the line is long', () => {
+      const { backoff, beside } = shown(0, 12);
+      expect(beside).toEqual({ x: 142, side: 'left' });
+      expect(backoff).toEqual({ x: 110, width: 16 });
+    });
+    it('has them and no line where there is no room for both', () => {
+      const { backoff, beside } = shown(1000, 40);
+      expect(beside).toEqual({ x: 42, side: 'left' });
+      expect(backoff).toBeUndefined();
+    });
+  });
+  it('has no words on its dashed line or on its bar, wherever it stands', () => {
+    const retries = fc
+      .tuple(fc.nat(9000), fc.nat(3000), fc.nat(3000), fc.integer({ min: 1, max: 3000 }))
+      .map(([start, first, wait, second]) => [
+        step(0, start, first, { retry_group: 'g', attempts_total: 2 }),
+        step(1, start + first + wait, second, { retry_group: 'g', attempt: 2, attempts_total: 2 }),
+      ]);
+    fc.assert(
+      fc.property(retries, fc.nat(9000), fc.integer({ min: 1, max: 9000 }), fc.integer({ min: 40, max: 1500 }), fc.nat(300), (steps, start, length, width, words) => {
+        const row = timelineOf(run(steps)).rows[1];
+        if (row === undefined) throw new Error('there is a row');
+        const { bar, backoff, beside } = layoutRow(row, { start, end: start + length }, 100, width, words);
+        if (bar === undefined) return;
+        const [from, to] = beside.side === 'right' ? [beside.x, beside.x + words] : [beside.x - words, beside.x];
+        expect(from >= bar.x + bar.width || to <= bar.x).toBe(true);
+        if (backoff === undefined) return;
+        expect(backoff.x).toBeGreaterThanOrEqual(100);
+        expect(backoff.width).toBeGreaterThan(0);
+        expect(from >= backoff.x + backoff.width || to <= backoff.x).toBe(true);
+      }),
+    );
+  });
   it('is in a bracket with its neighbours of one operation', () => {
     const { rows } = timelineOf(run(retried));
     expect([0, 1, 2, 3].map((at) => bracketAt(rows, at))).toEqual([undefined, { first: true, last: false }, { first: false, last: true }, undefined]);

@@ -40,16 +40,19 @@ export function SelectField<T extends string>({
   value,
   options,
   onChange,
+  className,
 }: {
   label: string;
   hideLabel?: boolean;
   value: T;
   options: readonly { value: T; label: string }[];
   onChange: (value: T) => void;
+  /** Its width, where the options come late: without, it is as wide as the longest of them. */
+  className?: string;
 }) {
   const id = useId();
   return (
-    <div className="flex flex-col gap-1">
+    <div className={cx('flex flex-col gap-1', className)}>
       <label htmlFor={id} className={hideLabel ? 'sr-only' : 'text-12 text-ink-2'}>
         {label}
       </label>

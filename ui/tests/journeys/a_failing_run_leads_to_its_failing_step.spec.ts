@@ -96,6 +96,43 @@ test('the numbers are those of the server', async ({ page }) => {
   }
 });
 
+test.describe('where the time went', () => {
+  test.use({ expectedErrors: /status of 503/ });
+  test('may come late or not at all: the run is shown at once, and it can be asked for again', async ({ page }) => {
+    let open = (): void => undefined;
+    const gate = new Promise<void>((done) => (open = done));
+    let asked = 0;
+    await page.route('**/latency', async (route) => {
+      asked++;
+      await gate;
+      await route.fulfill({ status: 503, json: { detail: 'Too much is asked' } });
+    });
+    await page.goto(`/runs/${RUNS.failing}?only=slow`);
+    // Nothing was answered yet, and nothing will be while this looks.
+    await expect(page.getByRole('note', { name: 'Failure' })).toContainText('tool/timeout');
+    const numbers = page.getByLabel('The run in numbers');
+    await expect(numbers).toContainText('Steps1,000');
+    await page.getByRole('radio', { name: 'All' }).click();
+    await expect(waterfall(page)).toHaveAttribute('aria-rowcount', '1001');
+    expect(asked).toBe(1);
+
+    open();
+    const told = page.getByRole('alert').filter({ hasText: 'Some numbers are missing' });
+    await expect(told).toContainText('could not be loaded: Too much is asked. The steps are all there.');
+    await expect(numbers).toContainText('Retries—');
+    await page.getByRole('radio', { name: '≥ p95' }).click();
+    await expect(page.getByText('Which steps are slow is not known')).toBeVisible();
+    await settled(page);
+    await expectAccessible(page);
+
+    await page.unroute('**/latency');
+    await told.getByRole('button', { name: 'Try again' }).click();
+    await expect(told).toBeHidden();
+    await expect(numbers).not.toContainText('Retries—');
+    await expect(waterfall(page)).toBeVisible();
+  });
+});
+
 test('the axis follows the rows, and can be pinned and let go', async ({ page }) => {
   await page.goto(`/runs/${RUNS.failing}`);
   await settled(page);

@@ -104,6 +104,39 @@ own('signing out ends the session in all tabs', async ({ page, mine }) => {
   await expect(list(page).getByRole('row').nth(1)).toBeVisible();
 });
 
+own('signing out that fails is told, leaves one signed in, and can be tried again', async ({ page, mine }) => {
+  // On a phone, where the menu with the button is closed most of the time.
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto('/runs?from=all');
+  await signIn(page, mine.key);
+  await settled(page);
+  let lost = 0;
+  await page.route('**/v1/session', async (route) => {
+    if (route.request().method() !== 'DELETE') return route.continue();
+    lost++;
+    return route.abort('connectionrefused');
+  });
+  await page.getByRole('button', { name: 'Open the menu' }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  const told = page.getByRole('alert').filter({ hasText: 'You are still signed in' });
+  await expect(told).toContainText('with the key dashboard. Signing out failed: The server does not answer.');
+  await expect(list(page).getByRole('row').nth(1)).toBeVisible();
+  expect((await page.request.get('/v1/runs')).status()).toBe(200);
+  await settled(page);
+  await expectAccessible(page);
+
+  const again = told.getByRole('button', { name: 'Sign out again' });
+  await again.click();
+  await expect.poll(() => lost).toBe(2);
+  await expect(told).toContainText('Signing out failed');
+  await expect(again).toBeFocused();
+  await page.unroute('**/v1/session');
+  await page.keyboard.press('Enter');
+  await expect(signInPage(page)).toBeVisible();
+  await expect(page.getByRole('alert').filter({ hasText: 'still signed in' })).toHaveCount(0);
+  expect((await page.request.get('/v1/runs')).status()).toBe(401);
+});
+
 own('a key that is revoked is told, and what was loaded stays', async ({ page, mine }) => {
   await page.goto('/runs?from=all');
   await signIn(page, mine.key);

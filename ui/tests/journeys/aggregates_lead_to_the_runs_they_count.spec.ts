@@ -137,6 +137,24 @@ test('an agent: its versions side by side, and where their time goes', async ({ 
   await expect(page).toHaveURL(/\/versions\?.*agent=support-triage&base=2.4.0&candidate=2.4.1/);
 });
 
+test('an agent: its numbers are of all its versions, not of those that the table has', async ({ page, server }) => {
+  const { agents } = await ask<{ agents: { runs: number; runs_with_retries: number }[] }>(server, `/v1/agents?agent_id=support-triage&${DAY}`);
+  const [agent] = agents;
+  if (agent === undefined) throw new Error('the fixture has this agent');
+  const share = (100 * agent.runs_with_retries) / agent.runs;
+  // As if it had more versions than an answer holds.
+  await page.route('**/v1/agents/support-triage/versions?*', async (route) => {
+    const answer = await route.fetch();
+    const body = (await answer.json()) as { versions: unknown[] };
+    await route.fulfill({ response: answer, json: { ...body, versions: body.versions.slice(0, 1) } });
+  });
+  await page.goto(`/agents/support-triage?${RANGE}`);
+  await settled(page);
+  const numbers = page.getByLabel('Numbers of the agent');
+  await expect(numbers).toContainText(`Runs with retries${share.toFixed(1)}`);
+  await expect(numbers.getByRole('link', { name: /%/ }).last()).toHaveAttribute('href', /agent=support-triage.*retries=true/);
+});
+
 test('an agent whose name needs escaping has its page', async ({ page }) => {
   await page.goto(`/agents?${RANGE}`);
   await page.getByRole('link', { name: 'übersetzer-агент' }).click();

@@ -55,6 +55,20 @@ test('what differs is said with how large it is and how sure, and can be all tha
   await expect(page.getByText('no difference shown')).toHaveCount(0);
 });
 
+test('how sure a difference is, is told to a screen reader at every width', async ({ page }) => {
+  for (const width of [390, 768, 1280]) {
+    await page.setViewportSize({ width, height: 844 });
+    await page.goto(`/versions?${WEEK}`);
+    await settled(page);
+    const table = page.getByRole('region', { name: 'What was compared' });
+    await expect(table.getByRole('columnheader', { name: 'How sure' }).first()).toBeAttached();
+    await expect(line(page, 'tool/timeout').getByRole('cell', { name: /^differs\s*p/ })).toHaveCount(1);
+    await expect(line(page, 'Runs with retries').getByRole('cell', { name: /^(differs|no difference shown)/ })).toHaveCount(1);
+    // And nothing moves the page sideways for that.
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+  }
+});
+
 test('environments and times are compared, too', async ({ page }) => {
   await page.goto(`/versions?${WEEK}`);
   await settled(page);

@@ -5,9 +5,14 @@ import { Link } from '@tanstack/react-router';
 import { IntervalAxis, IntervalBar } from '../../charts/interval-bar.tsx';
 import { pText, STATE_TEXT, type CompareGroup, type CompareLine, type SideText } from '../../compare/versions.ts';
 import { cx } from '../../ui/class.ts';
+import { Later } from '../../ui/later.tsx';
 import type { RunsSearch } from '../../url/filter.ts';
 
 type SideRuns = RunsSearch & { from?: string; to?: string };
+/** The cells that say how sure a line is. A hidden cell would be none for a screen reader, either. */
+const SURE = 'max-md:p-0 md:truncate md:px-2';
+/** How many groups are rendered before the page is shown; the others follow at once, in pieces. */
+const FIRST = 1;
 const UNITS = { points: '', percent: '%' } as const;
 
 export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs: { base: SideRuns; candidate: SideRuns } }) {
@@ -20,49 +25,61 @@ export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs:
           <col className="w-[19%] md:w-[13.5%]" />
           <col className="max-md:hidden" />
           <col className="w-[24%] md:w-[18%]" />
-          <col className="w-[22%] max-md:hidden" />
+          {/* On a phone there is no room for it, but who hears the table does not need any. */}
+          <col className="w-0 md:w-[22%]" />
         </colgroup>
-        {groups.map((group) => (
-          <tbody key={group.id}>
-            <tr className="border-y border-line bg-panel text-12 text-ink-2">
-              <th scope="col" className="h-7 truncate px-2 text-left font-semibold text-ink">
-                {group.title}
-              </th>
-              <th scope="col" className="px-2 text-right font-medium">
-                Base
-              </th>
-              <th scope="col" className="px-2 text-right font-medium">
-                Candidate
-              </th>
-              <th scope="col" className="px-2 font-medium max-md:hidden">
-                <span className="sr-only">Interval</span>
-                <IntervalAxis reach={group.reach} unit={UNITS[group.unit]} />
-              </th>
-              <th scope="col" className="truncate px-2 font-medium max-md:text-right md:text-left">
-                {group.unit === 'points' ? 'Points' : 'Change'}
-                <span className="max-md:sr-only"> (95 %)</span>
-              </th>
-              <th scope="col" className="px-2 text-left font-medium max-md:hidden">
-                How sure
-              </th>
-            </tr>
-            {group.lines.map((line) => (
-              <Line key={line.id} line={line} reach={group.reach} runs={runs} sure={isSure(group.lines, line)} />
-            ))}
-            {group.note !== undefined && (
-              <tr>
-                <td colSpan={6} className="h-(--row) px-2 text-12 text-ink-3">
-                  {group.note}
-                </td>
-              </tr>
-            )}
-            <tr aria-hidden="true">
-              <td colSpan={6} className="h-4" />
-            </tr>
-          </tbody>
+        {groups.slice(0, FIRST).map((group) => (
+          <Group key={group.id} group={group} runs={runs} />
         ))}
+        <Later>
+          {groups.slice(FIRST).map((group) => (
+            <Group key={group.id} group={group} runs={runs} />
+          ))}
+        </Later>
       </table>
     </div>
+  );
+}
+
+function Group({ group, runs }: { group: CompareGroup; runs: { base: SideRuns; candidate: SideRuns } }) {
+  return (
+    <tbody>
+      <tr className="border-y border-line bg-panel text-12 text-ink-2">
+        <th scope="col" className="h-7 truncate px-2 text-left font-semibold text-ink">
+          {group.title}
+        </th>
+        <th scope="col" className="px-2 text-right font-medium">
+          Base
+        </th>
+        <th scope="col" className="px-2 text-right font-medium">
+          Candidate
+        </th>
+        <th scope="col" className="px-2 font-medium max-md:hidden">
+          <span className="sr-only">Interval</span>
+          <IntervalAxis reach={group.reach} unit={UNITS[group.unit]} />
+        </th>
+        <th scope="col" className="truncate px-2 font-medium max-md:text-right md:text-left">
+          {group.unit === 'points' ? 'Points' : 'Change'}
+          <span className="max-md:sr-only"> (95 %)</span>
+        </th>
+        <th scope="col" className={cx('relative text-left font-medium', SURE)}>
+          <span className="max-md:sr-only">How sure</span>
+        </th>
+      </tr>
+      {group.lines.map((line) => (
+        <Line key={line.id} line={line} reach={group.reach} runs={runs} sure={isSure(group.lines, line)} />
+      ))}
+      {group.note !== undefined && (
+        <tr>
+          <td colSpan={6} className="h-(--row) px-2 text-12 text-ink-3">
+            {group.note}
+          </td>
+        </tr>
+      )}
+      <tr aria-hidden="true">
+        <td colSpan={6} className="h-4" />
+      </tr>
+    </tbody>
   );
 }
 
@@ -100,9 +117,9 @@ function Line({ line, reach, runs, sure }: { line: CompareLine; reach: number; r
           </>
         )}
       </td>
-      <td className="truncate px-2 text-12 max-md:hidden">
+      <td className={cx('relative text-12', SURE)}>
         {state !== undefined && (
-          <>
+          <span className="max-md:sr-only">
             <span className={sure ? 'font-semibold text-accent' : 'text-ink-3'}>{STATE_TEXT[state]}</span>
             {line.pAdjusted !== null && <span className="ml-2 font-mono text-ink-2">{pText(line.pAdjusted)}</span>}
             {line.effect !== undefined && (
@@ -110,7 +127,7 @@ function Line({ line, reach, runs, sure }: { line: CompareLine; reach: number; r
                 {line.effect.name} {line.effect.size.toFixed(2).replace('-', '−')}
               </span>
             )}
-          </>
+          </span>
         )}
       </td>
     </tr>

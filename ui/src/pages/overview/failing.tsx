@@ -15,7 +15,7 @@ import { FailingStep, FailureName, PathText } from '../../parts/cluster.tsx';
 import { RunSpark } from '../../parts/run-spark.tsx';
 import { LINK } from '../../ui/class.ts';
 import { Section } from '../../ui/section.tsx';
-import { Empty } from '../../ui/state.tsx';
+import { Empty, SkeletonRows } from '../../ui/state.tsx';
 import { Table, type Column } from '../../ui/table.tsx';
 import { apiFilter, readFilter, type FilterSearch } from '../../url/filter.ts';
 
@@ -152,7 +152,10 @@ export function TopCodes({ search }: { search: FilterSearch }) {
   ];
   return (
     <Section title="Failure codes" flush aside={all.length > CODES ? `${CODES} of ${count(all.length)}` : undefined}>
-      {stats.data !== undefined && rows.length === 0 ? (
+      {stats.data === undefined ? (
+        // As high as the head and the rows that come: there is something below it.
+        <div className="pt-[28px]">{stats.error === null && <SkeletonRows rows={CODES} />}</div>
+      ) : rows.length === 0 ? (
         <Empty title="No failures" />
       ) : (
         <div className="px-2">

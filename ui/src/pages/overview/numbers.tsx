@@ -7,7 +7,7 @@ import { agentsQuery, firstRunsQuery, timeseriesQuery } from '../../api/queries.
 import type { Timeseries } from '../../api/types.ts';
 import { useBefore } from '../../app/before.ts';
 import { useRange } from '../../app/range.tsx';
-import { count, counted, duration, percent, pointsChange, relativeChange, total } from '../../format/index.ts';
+import { count, duration, percent, pointsChange, relativeChange, total } from '../../format/index.ts';
 import { ChangeText } from '../../parts/change.tsx';
 import { Figure, Figures } from '../../ui/figures.tsx';
 import { apiFilter, type FilterSearch } from '../../url/filter.ts';
@@ -59,8 +59,8 @@ export function Numbers({ search, series }: { search: FilterSearch; series: Time
             </Link>
           )}
         </Figure>
-        <Figure name="Agents" detail={agents.data === undefined ? undefined : counted(agents.data.agents.reduce((sum, { versions }) => sum + versions, 0), 'version')}>
-          <Link to="/agents" className="hover:underline">
+        <Figure name="Agents">
+          <Link to="/agents" search={search} className="hover:underline">
             {count(agents.data?.total_agents)}
           </Link>
         </Figure>

@@ -373,7 +373,7 @@ const BAR = 14;
 function paintBar(context: CanvasRenderingContext2D, row: Row, middle: number, window: Window, columns: Columns, palette: Palette): void {
   const beside = besideOf(row, palette, columns.wide);
   const widths = beside.map(({ text, font }) => measured.width(context, font, text));
-  const besideWidth = widths.reduce((sum, width) => sum + width + SPACE, row.decisions.length > 0 ? 6 : 0);
+  const besideWidth = beside.length === 0 ? 0 : widths.reduce((sum, width) => sum + width + SPACE, row.decisions.length > 0 ? 6 : 0);
   const layout = layoutRow(row, window, columns.axis, columns.axisWidth, besideWidth);
 
   if (layout.backoff !== undefined) {
