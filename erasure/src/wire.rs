@@ -1,5 +1,5 @@
 use agenttracer_index::{Erasure, ErasureState};
-use agenttracer_model::{FieldError, Loc, Position, Timestamp, lenient};
+use agenttracer_model::{FieldError, Loc, Position, Timestamp, hex, lenient};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -106,10 +106,6 @@ pub(crate) fn state_name(state: ErasureState) -> &'static str {
         ErasureState::Hidden => "hidden",
         ErasureState::Purged => "purged",
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads the body of `POST /v1/erasures`, or says everything that is wrong with it. A key that is not known is wrong: a

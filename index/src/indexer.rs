@@ -25,6 +25,9 @@ use crate::{DiskDirectory, Filter, IndexError};
 /// Documents that are given to tantivy's thread together: waking it for each would cost more than the document.
 const OPERATIONS: usize = 128;
 
+/// Cells of new runs that go into the rollup together: runs of all times have a cell each.
+const CELLS: usize = 4096;
+
 /// How long after the last commit to look whether merges have replaced segments, so that the files they replaced are
 /// let go. After the last of them the thread sleeps.
 const REFRESH_AFTER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(15), Duration::from_secs(120)];
@@ -371,18 +374,25 @@ fn roll_up(
     expiring: Position,
     expired: Position,
 ) -> Result<Option<RolledUp>, IndexError> {
-    let before = &frozen.before;
-    let (mut gone, mut come) = (CellSums::of_width(rollup.width()), CellSums::default());
+    let (before, mut change) = (&frozen.before, rollup.begin_change());
+    let mut gone = CellSums::of_width(rollup.width());
     before.gather_hidden(&Filter::default(), &mut gone)?;
     if expiring > expired {
         before.gather_cold(&Filter { before_position: Some(expiring), ..Filter::default() }, &mut gone)?;
     }
+    change.remove(&gone);
+    drop(gone);
+    let mut come = CellSums::default();
     for entry in frozen.chunks.iter().flat_map(|chunk| chunk.visible(frozen.visible)) {
         if entry.run.position() >= expiring {
             come.add(&entry.run)?;
+            if come.cells.by_key.len() >= CELLS {
+                change.add(&std::mem::take(&mut come));
+            }
         }
     }
-    Ok(rollup.changed(&gone, &come).map(|(rollup, changed)| RolledUp { rollup: Arc::new(rollup), changed }))
+    change.add(&come);
+    Ok(change.finish().map(|(rollup, changed)| RolledUp { rollup: Arc::new(rollup), changed }))
 }
 
 /// Gives the frozen runs to the writer, but for those that begin below `expiring`, which go. When `again`, a failed commit may

@@ -22,7 +22,6 @@ pub(crate) mod sums;
 mod texts;
 
 use std::borrow::Borrow;
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -256,59 +255,22 @@ impl Rollup {
         }
     }
 
-    /// The table without the runs of `gone` and with those of `come`, and the cells that changed, ascending; by days when
-    /// there are too many hours now, and `None` when there are too many days.
-    pub(crate) fn changed(&self, gone: &CellSums, come: &CellSums) -> Option<(Self, Vec<CellKey>)> {
-        self.clone().with(gone, come).or_else(|| match self.width {
-            Width::Hour => self.by_days()?.with(gone, come),
-            Width::Day => None,
-        })
-    }
-
-    fn with(mut self, gone: &CellSums, come: &CellSums) -> Option<(Self, Vec<CellKey>)> {
-        let gone = self.renumbered(gone);
-        let come = self.renumbered(come);
-        let keys: BTreeSet<CellKey> = gone.keys().chain(come.keys()).copied().collect();
-        for key in &keys {
-            self.change(*key, gone.get(key), come.get(key));
-            if self.cells > self.max_cells {
-                return None;
-            }
-        }
-        self.is_small().then(|| (self, keys.into_iter().collect()))
+    /// Begins another table, which is this one at first.
+    pub(crate) fn begin_change(&self) -> Change {
+        Change { rollup: Some(self.clone()), keys: BTreeSet::new() }
     }
 
     fn is_small(&self) -> bool {
         self.cells <= self.max_cells && self.texts_in_cells <= MAX_TEXTS && self.texts.len() <= MAX_TEXTS
     }
 
-    /// The cells of `sums` with the numbers and the width of this table.
-    fn renumbered(&mut self, sums: &CellSums) -> HashMap<CellKey, Cell> {
-        let mut numbers = Vec::with_capacity(sums.texts.len());
-        for text in sums.texts.iter() {
-            numbers.push(match self.texts.known(text) {
-                Some(number) => number,
-                None => Arc::make_mut(&mut self.texts).number(text),
-            });
-        }
-        let number = |text: u32| numbers[text as usize];
-        let mut cells: HashMap<CellKey, Cell> = HashMap::with_capacity(sums.cells.by_key.len());
-        for (key, cell) in &sums.cells.by_key {
-            let key = self.width.key(CellKey {
-                agent: number(key.agent),
-                version: number(key.version),
-                environment: number(key.environment),
-                hour: key.hour,
-            });
-            let cell = cell.clone().renumbered(number);
-            match cells.entry(key) {
-                Entry::Vacant(place) => {
-                    place.insert(cell);
-                }
-                Entry::Occupied(mut sum) => sum.get_mut().change(None, Some(&cell)),
-            }
-        }
-        cells
+    /// The numbers that the texts of `texts` have here.
+    fn numbers(&mut self, texts: &Texts) -> Vec<u32> {
+        let number = |text: &Arc<str>| match self.texts.known(text) {
+            Some(number) => number,
+            None => Arc::make_mut(&mut self.texts).number(text),
+        };
+        texts.iter().map(number).collect()
     }
 
     fn change(&mut self, key: CellKey, gone: Option<&Cell>, come: Option<&Cell>) {
@@ -354,41 +316,117 @@ impl Rollup {
             // There were more hours once than there are now.
             return other.by_days().is_some_and(|other| self.agrees_with(&other));
         }
-        let (ours, others) = (self.plain(), other.plain());
+        let (ours, others) = (self.by_names(), other.by_names());
         ours.len() == others.len()
-            && ours.iter().zip(&others).all(|((key, cell), (other_key, other))| {
-                let bounds = |ours: cell::Bound, others: cell::Bound, beyond: bool| {
-                    ours.micros == others.micros || !ours.is_exact && beyond
-                };
-                let (ours, others) = (&cell.0, &other.0);
-                let sums = |cell: &Cell| Cell { first: Default::default(), last: Default::default(), ..cell.clone() };
-                key == other_key
-                    && sums(ours) == sums(others)
-                    && (&cell.1, &cell.2, &cell.3) == (&other.1, &other.2, &other.3)
-                    && bounds(ours.first, others.first, ours.first.micros < others.first.micros)
-                    && bounds(ours.last, others.last, ours.last.micros > others.last.micros)
+            && ours.iter().zip(&others).all(|((names, key), (other_names, other_key))| {
+                names == other_names
+                    && match (self.plain(*key), other.plain(*other_key)) {
+                        (Some(ours), Some(others)) => ours.agrees_with(&others),
+                        _ => false,
+                    }
             })
     }
 
-    /// All cells by their names, with the texts that they count.
-    fn plain(&self) -> BTreeMap<(&str, &str, &str, i32), PlainCell<'_>> {
+    /// The keys of all cells by what they stand for: two tables number their texts differently.
+    fn by_names(&self) -> BTreeMap<(&str, &str, &str, i32), CellKey> {
         let text = |number: u32| &**self.texts.text(number);
-        let cells = self.keys().into_iter().filter_map(|key| {
-            let mut cell = self.cell(key)?.clone();
-            let texts = |tally: cell::Tally| tally.iter().map(|(number, count)| (text(number), count)).collect();
-            let failures = texts(std::mem::take(&mut cell.failures));
-            let codes = texts(std::mem::take(&mut cell.runs_by_code));
-            let usage = std::mem::take(&mut cell.usage);
-            let usage = usage.iter().map(|(model, used)| (text(model), *used)).collect();
-            let names = (text(key.agent), text(key.version), text(key.environment), key.hour);
-            Some((names, (cell, failures, codes, usage)))
-        });
-        cells.collect()
+        let named = |key: CellKey| ((text(key.agent), text(key.version), text(key.environment), key.hour), key);
+        self.keys().into_iter().map(named).collect()
+    }
+
+    /// A cell with the texts that it counts.
+    fn plain(&self, key: CellKey) -> Option<PlainCell<'_>> {
+        let text = |number: u32| &**self.texts.text(number);
+        let texts = |tally: cell::Tally| tally.iter().map(|(number, count)| (text(number), count)).collect();
+        let mut cell = self.cell(key)?.clone();
+        Some(PlainCell {
+            failures: texts(std::mem::take(&mut cell.failures)),
+            codes: texts(std::mem::take(&mut cell.runs_by_code)),
+            usage: std::mem::take(&mut cell.usage).iter().map(|(model, used)| (text(model), *used)).collect(),
+            first: std::mem::take(&mut cell.first),
+            last: std::mem::take(&mut cell.last),
+            sums: cell,
+        })
     }
 }
 
-/// A cell without texts, and the failures, codes and models that it counts.
-type PlainCell<'a> = (Cell, BTreeMap<&'a str, u64>, BTreeMap<&'a str, u64>, BTreeMap<&'a str, ModelUsage>);
+/// A table that becomes another one.
+pub(crate) struct Change {
+    /// `None` once there are too many cells, of days too.
+    rollup: Option<Rollup>,
+    keys: BTreeSet<CellKey>,
+}
+
+impl Change {
+    /// Takes away runs that the table has.
+    pub(crate) fn remove(&mut self, gone: &CellSums) {
+        self.apply(gone, |rollup, key, cell| rollup.change(key, Some(cell), None));
+    }
+
+    /// Adds runs.
+    pub(crate) fn add(&mut self, come: &CellSums) {
+        self.apply(come, |rollup, key, cell| rollup.change(key, None, Some(cell)));
+    }
+
+    /// The table, by days when there were too many hours, and the cells that changed, ascending; `None` when there are too
+    /// many days, too.
+    pub(crate) fn finish(self) -> Option<(Rollup, Vec<CellKey>)> {
+        Some((self.rollup?, self.keys.into_iter().collect()))
+    }
+
+    /// Cell by cell, so that these are never there once more with the numbers of the table.
+    fn apply(&mut self, sums: &CellSums, change: fn(&mut Rollup, CellKey, &Cell)) {
+        let Some(rollup) = &mut self.rollup else { return };
+        let numbers = rollup.numbers(&sums.texts);
+        let number = |text: u32| numbers[text as usize];
+        for (key, cell) in &sums.cells.by_key {
+            let Some(rollup) = &mut self.rollup else { return };
+            let key = rollup.width.key(CellKey {
+                agent: number(key.agent),
+                version: number(key.version),
+                environment: number(key.environment),
+                hour: key.hour,
+            });
+            change(rollup, key, &cell.clone().renumbered(number));
+            self.keys.insert(key);
+            if !rollup.is_small() {
+                self.widen();
+            }
+        }
+    }
+
+    fn widen(&mut self) {
+        self.rollup =
+            self.rollup.take().filter(|rollup| rollup.width == Width::Hour).and_then(|rollup| rollup.by_days());
+        self.keys = std::mem::take(&mut self.keys).into_iter().map(|key| Width::Day.key(key)).collect();
+    }
+}
+
+/// A cell, and the failures, codes and models that it counts by their names.
+struct PlainCell<'a> {
+    failures: BTreeMap<&'a str, u64>,
+    codes: BTreeMap<&'a str, u64>,
+    usage: BTreeMap<&'a str, ModelUsage>,
+    first: cell::Bound,
+    last: cell::Bound,
+    /// All the rest.
+    sums: Cell,
+}
+
+impl PlainCell<'_> {
+    /// Whether `other`, whose bounds are exact, counts the same.
+    fn agrees_with(&self, other: &Self) -> bool {
+        let bounds = |ours: cell::Bound, others: cell::Bound, beyond: bool| {
+            ours.micros == others.micros || !ours.is_exact && beyond
+        };
+        self.sums == other.sums
+            && self.failures == other.failures
+            && self.codes == other.codes
+            && self.usage == other.usage
+            && bounds(self.first, other.first, self.first.micros < other.first.micros)
+            && bounds(self.last, other.last, self.last.micros > other.last.micros)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -420,10 +458,16 @@ mod tests {
         assert!(Rollup::of(sums(0..60), 2).is_none());
 
         // One hour more than there may be: from then on, all of them are days.
-        let (more, changed) = hours.changed(&CellSums::default(), &sums(60..61)).unwrap();
-        assert_eq!((more.width, changed.len()), (Width::Day, 1));
+        let changed = |table: &Rollup, gone: &CellSums, come: &CellSums| {
+            let mut change = table.begin_change();
+            change.remove(gone);
+            change.add(come);
+            change.finish().unwrap()
+        };
+        let (more, keys) = changed(&hours, &CellSums::default(), &sums(60..61));
+        assert_eq!((more.width, keys.len()), (Width::Day, 1));
         assert!(more.agrees_with(&Rollup::of(sums(0..61), 1000).unwrap()));
-        let (fewer, _) = more.changed(&sums(0..50), &CellSums::default()).unwrap();
+        let (fewer, _) = changed(&more, &sums(0..50), &CellSums::default());
         assert!(fewer.agrees_with(&Rollup::of(sums(50..61), 1000).unwrap()));
         assert!(fewer.keys().len() < more.keys().len());
     }

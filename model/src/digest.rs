@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::taxonomy::RunStatus;
-use crate::{Decision, Event, Failure, Metadata, Run, Signal, Step, Timestamp, Value};
+use crate::{Decision, Event, Failure, Metadata, Run, Signal, Step, Timestamp, Value, hex};
 
 /// Leads the hashed bytes: another encoding is another version, so its digests differ.
 const VERSION: u8 = 1;
@@ -111,11 +111,7 @@ impl Digest {
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Digest(")?;
-        for byte in self.0 {
-            write!(f, "{byte:02x}")?;
-        }
-        f.write_str(")")
+        write!(f, "Digest({})", hex(&self.0))
     }
 }
 

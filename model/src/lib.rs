@@ -8,6 +8,7 @@ mod digest;
 mod event;
 pub mod failure_path;
 mod fold;
+mod hex;
 pub mod lenient;
 #[cfg(feature = "openapi")]
 pub mod openapi;
@@ -26,6 +27,7 @@ mod view;
 pub use digest::Digest;
 pub use event::{Event, EventKey, EventMark, EventVersion, RunBatch, RunEnded, RunStarted, TimedEvent};
 pub use fold::{ABANDONED_CODE, FoldedRun, abandoned_failure_id};
+pub use hex::hex;
 pub use position::Position;
 pub use problem::{FieldError, Loc, Problem};
 pub use run::{Decision, Failure, Run, Signal, Step};

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use agenttracer_model::hex;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -121,7 +122,7 @@ impl Files {
 
 impl File {
     fn new(name: &str, plain: Bytes, hash: [u8; 32], gzip: Option<Bytes>, brotli: Option<Bytes>) -> Self {
-        let hash: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&hash[..8]);
         // A tag of hexadecimal digits is always a header.
         let tag = HeaderValue::try_from(format!("W/\"{hash}\"")).unwrap_or(HeaderValue::from_static("W/\"\""));
         Self { content_type: content_type(name), tag, plain, gzip, brotli }

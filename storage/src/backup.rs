@@ -14,6 +14,7 @@ mod take;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use agenttracer_model::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -260,10 +261,6 @@ fn hash(from: &dyn DiskFile, bytes: u64, to: Option<&dyn DiskFile>, meter: &mut 
         meter.add(len as u64);
     }
     Ok(hex(&sha256.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes a file under another name, syncs it, and gives it its name, which is durable once the directory is synced.

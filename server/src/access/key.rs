@@ -1,7 +1,7 @@
 //! A key, and all of them.
 
 use agenttracer_model::taxonomy::Scope;
-use agenttracer_model::{Timestamp, lenient};
+use agenttracer_model::{Timestamp, hex, lenient};
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -210,10 +210,6 @@ pub(crate) fn make_secret() -> Result<String, getrandom::Error> {
 
 pub(crate) fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {

@@ -1,10 +1,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use agenttracer_model::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Backup, BackupError, at, hex, read_small, write_file};
+use super::{Backup, BackupError, at, read_small, write_file};
 use crate::disk::Disk;
 
 /// Below the data directory: one file for each directory that a backup was written to.

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use agenttracer_model::Position;
+use agenttracer_model::{Position, hex};
 use uuid::Uuid;
 
 use super::record::remember;
@@ -397,7 +397,7 @@ fn prepare(disk: &dyn Disk, target: &Path, log_id: Uuid) -> Result<Option<Backup
 fn write_slot(disk: &dyn Disk, target: &Path, slot: &Slot) -> Result<BackupFile, BackupError> {
     use sha2::{Digest, Sha256};
     let bytes = slot.encode();
-    let sha256 = super::hex(&Sha256::digest(&bytes));
+    let sha256 = hex(&Sha256::digest(&bytes));
     // Named by its content: the slot of the backup before must stay until this one is listed.
     let name = format!("manifest-{}", &sha256[..16]);
     let path = target.join(&name);

@@ -3,7 +3,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use agenttracer_model::{Position, Timestamp};
+use agenttracer_model::{Position, Timestamp, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -197,7 +197,7 @@ fn name_of(damage: &Damage) -> String {
 }
 
 fn short(sha256: Sha256) -> String {
-    sha256.finalize()[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&sha256.finalize()[..6])
 }
 
 fn pieces(
