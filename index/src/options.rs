@@ -8,7 +8,7 @@ pub struct Options {
     /// Or as soon as this many runs wait. Default 50,000.
     pub commit_runs: u64,
     /// Memory of the hot runs, in bytes, above which [`Index::has_room`](crate::Index::has_room) is false; at half of it
-    /// a commit begins. Default 64 MiB.
+    /// a commit begins. Default 48 MiB.
     pub hot_bytes: u64,
     /// Memory of tantivy's writer, in bytes; at least 15 MB. Default 64 MB.
     pub writer_heap_bytes: usize,
@@ -31,7 +31,7 @@ impl Default for Options {
         Self {
             commit_every: Duration::from_secs(1),
             commit_runs: 50_000,
-            hot_bytes: 64 << 20,
+            hot_bytes: 48 << 20,
             writer_heap_bytes: 64_000_000,
             retry_after: Duration::from_secs(1),
             lease: Duration::from_secs(15 * 60),

@@ -9,9 +9,9 @@ use anyhow::{Context, bail, ensure};
 use crate::exporter::{MANIFEST, Manifest, sha256_of};
 
 /// Lines that are sent together.
-const CHUNK_LINES: usize = 1000;
+const CHUNK_LINES: usize = 250;
 /// No further line is added to a chunk of so many bytes.
-const CHUNK_BYTES: usize = 8 << 20;
+const CHUNK_BYTES: usize = 2 << 20;
 /// The longest line that a server would take.
 const LINE_BYTES: usize = 8 << 20;
 
