@@ -12,6 +12,7 @@ mod offline;
 mod process;
 mod query;
 mod report;
+mod stored;
 mod wide;
 mod workload;
 
@@ -52,20 +53,32 @@ enum Question {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
-    /// Milliseconds a question over HTTP.
+    /// Milliseconds a question over HTTP: cold, warm by one client, and by several while runs arrive.
     Query {
-        /// Runs to store first.
+        /// Runs stored.
         #[arg(long, default_value_t = 1_000_000)]
         runs: u64,
-        /// Times each question is asked.
+        /// The directory of the runs: made when it is not there, and kept with what arrived.
+        #[arg(long)]
+        keep: Option<PathBuf>,
+        /// Times each question is asked by one client, but for no longer than a few seconds.
         #[arg(long, default_value_t = 1000)]
         times: usize,
+        /// Clients, while runs arrive.
+        #[arg(long, default_value_t = 8)]
+        clients: usize,
+        /// Seconds of them.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
     },
     /// Milliseconds of acknowledgements and short questions, without and beside clients who ask wide ones.
     Wide {
-        /// Runs to store first.
+        /// Runs stored.
         #[arg(long, default_value_t = 1_000_000)]
         runs: u64,
+        /// The directory of the runs: made when it is not there, and kept with what arrived.
+        #[arg(long)]
+        keep: Option<PathBuf>,
         /// Clients who ask wide questions.
         #[arg(long, default_value_t = 8)]
         clients: usize,
@@ -82,8 +95,9 @@ enum Question {
         /// The log's directory: made when it is not there, and kept as it is.
         #[arg(long)]
         keep: Option<PathBuf>,
-        /// Seconds of requests, without and with compaction.
-        #[arg(long, default_value_t = 30)]
+        /// Seconds of requests, without and with compaction. Under load compaction takes its time: half a minute for the first
+        /// segments.
+        #[arg(long, default_value_t = 90)]
         seconds: u64,
         /// Only the parts whose name contains this: rebuild, tools, backup, start, compact, load.
         #[arg(long)]
@@ -114,9 +128,13 @@ fn main() -> anyhow::Result<()> {
                 ingest::run(&arguments.binary, &arguments.dir, seconds, only.as_deref()).await
             }
             Question::Append { seconds } => append::run(&arguments.dir, seconds),
-            Question::Query { runs, times } => query::run(&arguments.binary, &arguments.dir, runs, times).await,
-            Question::Wide { runs, clients, seconds } => {
-                wide::run(&arguments.binary, &arguments.dir, runs, clients, seconds).await
+            Question::Query { runs, keep, times, clients, seconds } => {
+                let (binary, dir) = (&arguments.binary, &arguments.dir);
+                query::run(query::Question { binary, dir, runs, keep: keep.as_deref(), times, clients, seconds }).await
+            }
+            Question::Wide { runs, keep, clients, seconds } => {
+                let (binary, dir) = (&arguments.binary, &arguments.dir);
+                wide::run(wide::Question { binary, dir, runs, keep: keep.as_deref(), clients, seconds }).await
             }
             Question::Offline { runs, keep, seconds, only } => {
                 let (keep, only) = (keep.as_deref(), only.as_deref());
@@ -127,7 +145,7 @@ fn main() -> anyhow::Result<()> {
                 let dir = &arguments.dir;
                 std::fs::create_dir_all(dir)?;
                 anyhow::ensure!(std::fs::read_dir(dir)?.next().is_none(), "{} is not empty", dir.display());
-                offline::generate(dir, runs)
+                stored::generate(dir, runs)
             }
             Question::Bare { path, index } => bare::serve(&path, index).await,
         }

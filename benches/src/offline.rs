@@ -17,10 +17,10 @@ use anyhow::{Context, ensure};
 use tantivy::IndexWriter;
 use tantivy::indexer::LogMergePolicy;
 
-use crate::dataset::Dataset;
 use crate::load::{Load, Measured};
 use crate::process::{Server, anonymous_mb};
 use crate::report::Table;
+use crate::stored;
 use crate::workload::Workload;
 
 /// Documents of a commit, as the index does it during a replay.
@@ -68,12 +68,7 @@ pub(crate) async fn run(question: Question<'_>) -> anyhow::Result<()> {
     ensure!(PARTS.iter().any(|part| wanted(part)), "there is no such part; there are {}", PARTS.join(", "));
     let place = tempfile::tempdir_in(question.dir)?;
     let data = question.keep.map_or_else(|| place.path().join("data"), Path::to_owned);
-    if data.join("log").is_dir() {
-        println!("the log of {} is taken as it is, for {} runs", data.display(), question.runs);
-    } else {
-        std::fs::create_dir_all(&data)?;
-        generate(&data, question.runs)?;
-    }
+    stored::log(&data, question.runs)?;
     let mut bench = Bench {
         binary: question.binary,
         place: place.path().to_owned(),
@@ -102,20 +97,6 @@ pub(crate) async fn run(question: Question<'_>) -> anyhow::Result<()> {
     if wanted("load") {
         bench.load(question.seconds).await?;
     }
-    Ok(())
-}
-
-/// Makes a log of `runs` runs in `dir`, and says how long it took.
-pub(crate) fn generate(dir: &Path, runs: u64) -> anyhow::Result<()> {
-    let began = Instant::now();
-    let written = Dataset::of(runs).write(dir)?;
-    let seconds = began.elapsed().as_secs_f64();
-    println!(
-        "{runs} runs, {} records, {:.0} bytes of payload a run, written in {seconds:.1} s: {:.0} runs/s",
-        written.records,
-        written.payload_bytes as f64 / runs as f64,
-        runs as f64 / seconds
-    );
     Ok(())
 }
 

@@ -11,9 +11,10 @@ use hdrhistogram::Histogram;
 use uuid::Uuid;
 
 use crate::ingest::wait_until_indexed;
-use crate::load::{Client, Load, micros};
+use crate::load::{Client, micros};
 use crate::process::Server;
 use crate::report::Table;
+use crate::stored;
 use crate::workload::Workload;
 
 /// Questions that neither rollups nor an early stop make short.
@@ -30,21 +31,33 @@ const SHORT: &[&str] =
 /// Between two requests of a client that is measured: it must not be what loads the machine.
 const PAUSE: Duration = Duration::from_millis(4);
 
-/// Stores `runs` runs, then measures for `seconds` without and with `clients` who ask wide questions all the time.
-pub(crate) async fn run(binary: &Path, dir: &Path, runs: u64, clients: usize, seconds: u64) -> anyhow::Result<()> {
-    let dir = tempfile::tempdir_in(dir)?;
-    let server = Server::agenttracer(binary, dir.path())?;
+/// What is to be measured.
+pub(crate) struct Question<'a> {
+    /// The program under test.
+    pub(crate) binary: &'a Path,
+    /// Where a directory is made when none is kept.
+    pub(crate) dir: &'a Path,
+    /// Runs stored.
+    pub(crate) runs: u64,
+    /// The directory of the runs.
+    pub(crate) keep: Option<&'a Path>,
+    /// Clients who ask wide questions.
+    pub(crate) clients: usize,
+    /// Seconds, without and with them.
+    pub(crate) seconds: u64,
+}
+
+/// Measures without and with clients who ask wide questions all the time.
+pub(crate) async fn run(question: Question<'_>) -> anyhow::Result<()> {
+    let Question { binary, runs, clients, seconds, .. } = question;
+    let place = tempfile::tempdir_in(question.dir)?;
+    let data = question.keep.map_or_else(|| place.path().join("data"), Path::to_owned);
+    stored::log_and_index(binary, &data, runs)?;
+    let server = Server::agenttracer(binary, &data)?;
     let workload = Arc::new(Workload::new(7, 4096));
     let sequence = Arc::new(AtomicU64::new(0));
-    let mut stored = 0;
-    while stored < runs {
-        let second = Duration::from_secs(1);
-        let load = Load { address: server.ingest, connections: 4, batch: 100, minimal: true, duration: second };
-        stored += load.run(&workload, &sequence).await?.runs;
-    }
     wait_until_indexed(&server).await?;
     let query = server.query.context("a server with a query listener")?;
-    println!("{stored} runs stored\n");
     for path in WIDE.iter().chain(SHORT) {
         let mut client = Client::connect(query).await?;
         let asked = Instant::now();
