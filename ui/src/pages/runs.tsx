@@ -122,6 +122,7 @@ export default function RunsPage() {
     { key: 'l', label: 'Live', group, run: () => change({ live: live ? undefined : true }) },
   ]);
 
+  // On a window of 1,280 pixels the failure still stands in view, beside the facets.
   const columns: Column<RunSummary>[] = [
     {
       id: 'pick',
@@ -138,23 +139,23 @@ export default function RunsPage() {
         />
       ),
     },
-    { id: 'status', title: 'Status', width: '92px', cell: (run) => <StatusWord status={run.status} /> },
+    { id: 'status', title: 'Status', width: '90px', cell: (run) => <StatusWord status={run.status} /> },
     {
       id: 'agent',
       title: 'Agent',
-      width: 'minmax(130px, 1.6fr)',
+      width: 'minmax(120px, 1.6fr)',
       cell: (run) => (
         <Link to="/runs/$runId" params={{ runId: run.run_id }} search={{}} className="hover:underline" aria-label={`Open run ${run.run_id} of ${run.agent_id}`}>
           {run.agent_id}
         </Link>
       ),
     },
-    { id: 'version', title: 'Version', width: '84px', from: 'md', mono: true, cell: (run) => run.agent_version },
-    { id: 'env', title: 'Environment', width: '96px', from: 'md', cell: (run) => <span className="text-ink-2">{run.environment}</span> },
+    { id: 'version', title: 'Version', width: '72px', from: 'md', mono: true, cell: (run) => run.agent_version },
+    { id: 'env', title: 'Environment', width: '88px', from: 'md', cell: (run) => <span className="text-ink-2">{run.environment}</span> },
     {
       id: 'started_at',
       title: 'Started',
-      width: '124px',
+      width: '114px',
       mono: true,
       sortable: true,
       cell: (run) => (
@@ -163,9 +164,9 @@ export default function RunsPage() {
         </time>
       ),
     },
-    { id: 'duration_ms', title: 'Duration', width: '96px', from: 'md', align: 'end', mono: true, sortable: true, cell: (run) => duration(run.duration_ms) },
-    { id: 'step_count', title: 'Steps', width: '68px', from: 'md', align: 'end', mono: true, sortable: true, cell: (run) => count(run.step_count) },
-    { id: 'retry_count', title: 'Retries', width: '76px', from: 'md', align: 'end', mono: true, sortable: true, cell: (run) => (run.retry_count === 0 ? <span className="text-ink-3">0</span> : count(run.retry_count)) },
+    { id: 'duration_ms', title: 'Duration', width: '80px', from: 'md', align: 'end', mono: true, sortable: true, cell: (run) => duration(run.duration_ms) },
+    { id: 'step_count', title: 'Steps', width: '60px', from: 'md', align: 'end', mono: true, sortable: true, cell: (run) => count(run.step_count) },
+    { id: 'retry_count', title: 'Retries', width: '66px', from: 'md', align: 'end', mono: true, sortable: true, cell: (run) => (run.retry_count === 0 ? <span className="text-ink-3">0</span> : count(run.retry_count)) },
     {
       id: 'failure',
       title: 'Failure',
@@ -183,12 +184,12 @@ export default function RunsPage() {
         );
       },
     },
-    { id: 'decisions', title: 'Decisions', heading: '◆', width: '44px', from: 'md', align: 'end', mono: true, cell: (run) => <span title="decisions">{count(run.decision_count)}</span> },
+    { id: 'decisions', title: 'Decisions', heading: '◆', width: '36px', from: 'md', align: 'end', mono: true, cell: (run) => <span title="decisions">{count(run.decision_count)}</span> },
     {
       id: 'attention',
       title: 'Signals that ask for attention',
       heading: '▼',
-      width: '44px',
+      width: '36px',
       from: 'md',
       align: 'end',
       mono: true,

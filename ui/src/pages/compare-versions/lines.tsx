@@ -20,13 +20,13 @@ export function Lines({ groups, runs }: { groups: readonly CompareGroup[]; runs:
     <div className="scroll-quietly relative overflow-x-auto" role="region" aria-label="What was compared" tabIndex={0}>
       <table className="w-full table-fixed border-collapse text-13 md:min-w-[1040px]">
         <colgroup>
-          <col className="w-[38%] md:w-[19%]" />
-          <col className="w-[19%] md:w-[13.5%]" />
-          <col className="w-[19%] md:w-[13.5%]" />
+          <col className="w-[38%] md:w-[20%]" />
+          <col className="w-[19%] md:w-[12.5%]" />
+          <col className="w-[19%] md:w-[12.5%]" />
           <col className="max-md:hidden" />
-          <col className="w-[24%] md:w-[18%]" />
+          <col className="w-[24%] md:w-[21%]" />
           {/* On a phone there is no room for it, but who hears the table does not need any. */}
-          <col className="w-0 md:w-[22%]" />
+          <col className="w-0 md:w-[18%] 2xl:w-[22%]" />
         </colgroup>
         {groups.slice(0, FIRST).map((group) => (
           <Group key={group.id} group={group} runs={runs} />
