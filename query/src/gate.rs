@@ -1,15 +1,25 @@
 //! Who may use the processors, and for how long.
 //!
-//! Every query begins in the short lane, in which few run at a time and most end soon. One that is still at work after a while
-//! gives its turn there to the next and goes on in the wide lane, when there is room in it. So however many wide queries are
-//! asked, short ones find a turn, and ingest finds a processor. Nobody has to guess what a query costs.
+//! Every query begins in the short lane, in which few run at a time and most end soon. One that has used a processor for a
+//! while gives its turn there to the next and goes on in the wide lane, when there is room in it. So however many wide queries
+//! are asked, short ones find a turn, and ingest finds a processor. Nobody has to guess what a query costs; and a short one
+//! that others kept from the processors does not count as wide.
+//!
+//! In the wide lane those come first that have run there for a short time only, in the order in which they came; then the
+//! others in that order. One of the others gives way at the next place where it can. So what takes some tens of milliseconds
+//! does not wait for what takes a second; the scheme is that of feedback queues, with two levels.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use agenttracer_index::Stop;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A query that waits for a disk uses no processor, but holds its turn; for so many times what it may use, and no longer.
+const PATIENCE: u32 = 10;
 
 /// Runs queries on threads of their own, a few at a time, so that they cannot hold up the threads that serve
 /// connections and ingest. Who finds the queue full is sent away at once.
@@ -20,6 +30,7 @@ pub(crate) struct Gate {
     turns: Arc<Semaphore>,
     wide: Arc<Lane>,
     wide_after: Duration,
+    old_after: Duration,
 }
 
 /// How many queries run and wait.
@@ -33,8 +44,10 @@ pub(crate) struct Bounds {
     pub(crate) wide_running: usize,
     /// For a turn in it, each on a thread of its own.
     pub(crate) wide_waiting: usize,
-    /// How long a query may run in the short lane.
+    /// How long a query may use a processor in the short lane.
     pub(crate) wide_after: Duration,
+    /// How long it may run in the wide lane before it gives way to newer ones.
+    pub(crate) old_after: Duration,
 }
 
 /// Why a query did not run to its end.
@@ -63,6 +76,7 @@ impl Gate {
                 waiting: bounds.wide_waiting,
             }),
             wide_after: bounds.wide_after,
+            old_after: bounds.old_after,
         }
     }
 
@@ -94,11 +108,12 @@ impl Gate {
         let answer = async {
             let (place, turn) = self.turn().await?;
             let course = Arc::new(Course {
-                began: Instant::now(),
+                began: OnceLock::new(),
                 wide_after: self.wide_after,
+                old_after: self.old_after,
                 turn: Mutex::new(Some(turn)),
                 lane: Arc::clone(&self.wide),
-                is_wide: AtomicBool::new(false),
+                wide: Mutex::new(None),
                 is_left: AtomicBool::new(false),
                 is_refused: AtomicBool::new(false),
             });
@@ -110,6 +125,7 @@ impl Gate {
             let running = tokio::task::spawn_blocking(move || {
                 // Dropped last, also by a panic.
                 let (_place, course) = (place, Ended(course));
+                course.0.began.get_or_init(Spent::so_far);
                 let answer = query(stop);
                 (answer, course.0.is_refused.load(Ordering::Relaxed))
             });
@@ -132,12 +148,15 @@ impl Gate {
 
 /// A query on its way.
 struct Course {
-    began: Instant,
+    /// What its thread had spent when it began.
+    began: OnceLock<Spent>,
     wide_after: Duration,
+    old_after: Duration,
     /// In the short lane.
     turn: Mutex<Option<OwnedSemaphorePermit>>,
     lane: Arc<Lane>,
-    is_wide: AtomicBool,
+    /// In the wide lane.
+    wide: Mutex<Option<WideTurn>>,
     /// Nobody waits for it any more.
     is_left: AtomicBool,
     /// There was no room in the wide lane, and none to wait for it.
@@ -145,17 +164,64 @@ struct Course {
 }
 
 impl Course {
-    /// Whether the query may go on; waits for a turn in the wide lane when it needs one. Called by its own thread only.
+    /// Whether the query may go on; waits for a turn in the wide lane when it needs one, and for another when newer ones go
+    /// first. Called by its own thread only.
     fn go_on(&self) -> bool {
-        if self.is_wide.load(Ordering::Relaxed) || self.began.elapsed() < self.wide_after {
-            return true;
-        }
-        lock(&self.turn).take();
-        let entered = self.lane.enter(&self.is_left);
-        self.is_wide.store(entered == Entry::Entered, Ordering::Relaxed);
-        self.is_refused.store(entered == Entry::Full, Ordering::Relaxed);
-        entered == Entry::Entered
+        let mut wide = lock(&self.wide);
+        let entry = match &*wide {
+            None if !self.is_long() => return true,
+            None => {
+                lock(&self.turn).take();
+                self.lane.enter(&self.is_left).map(|number| (number, Duration::ZERO))
+            }
+            Some(WideTurn { number, ran, since }) => {
+                let ran = *ran + since.elapsed();
+                let rank = Rank { is_old: ran >= self.old_after, number: *number };
+                if !self.lane.has_before(rank) {
+                    return true;
+                }
+                self.lane.give_way(rank, &self.is_left).map(|()| (rank.number, ran))
+            }
+        };
+        self.is_refused.store(entry == Err(NoTurn::Full), Ordering::Relaxed);
+        *wide = entry.ok().map(|(number, ran)| WideTurn { number, ran, since: Instant::now() });
+        wide.is_some()
     }
+
+    /// Whether it has had its time in the short lane. Most never ask what they have used, which is a system call.
+    fn is_long(&self) -> bool {
+        let began = self.began.get_or_init(Spent::so_far);
+        let lasted = began.at.elapsed();
+        lasted >= self.wide_after
+            && (lasted >= self.wide_after * PATIENCE || thread_time() >= began.processor + self.wide_after)
+    }
+}
+
+/// A turn in the wide lane.
+struct WideTurn {
+    number: u64,
+    /// How long it ran there before.
+    ran: Duration,
+    since: Instant,
+}
+
+/// A moment of a thread.
+struct Spent {
+    at: Instant,
+    /// How long it had used a processor.
+    processor: Duration,
+}
+
+impl Spent {
+    fn so_far() -> Self {
+        Self { at: Instant::now(), processor: thread_time() }
+    }
+}
+
+/// How long this thread has used a processor.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// Gives back what a query had, when it has ended.
@@ -164,7 +230,7 @@ struct Ended(Arc<Course>);
 impl Drop for Ended {
     fn drop(&mut self) {
         lock(&self.0.turn).take();
-        if self.0.is_wide.load(Ordering::Relaxed) {
+        if lock(&self.0.wide).take().is_some() {
             self.0.lane.leave();
         }
     }
@@ -195,12 +261,20 @@ struct Lane {
 #[derive(Default)]
 struct LaneState {
     running: usize,
-    waiting: usize,
+    waiting: BTreeSet<Rank>,
+    /// How many ever came.
+    came: u64,
+}
+
+/// Who goes first: the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_old: bool,
+    number: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Entry {
-    Entered,
+enum NoTurn {
     /// Too many wait already.
     Full,
     /// Nobody waits for the answer any more.
@@ -208,23 +282,46 @@ enum Entry {
 }
 
 impl Lane {
-    fn enter(&self, is_left: &AtomicBool) -> Entry {
+    /// Waits for the first turn of a query; gives its number.
+    fn enter(&self, is_left: &AtomicBool) -> Result<u64, NoTurn> {
         let mut state = lock(&self.state);
-        if state.running >= self.running && state.waiting >= self.waiting {
-            return Entry::Full;
+        if state.running >= self.running && state.waiting.len() >= self.waiting {
+            return Err(NoTurn::Full);
         }
-        state.waiting += 1;
-        while state.running >= self.running && !is_left.load(Ordering::Relaxed) {
+        state.came += 1;
+        let number = state.came;
+        self.wait(state, Rank { is_old: false, number }, is_left)?;
+        Ok(number)
+    }
+
+    /// Whether somebody waits who goes before a query that runs.
+    fn has_before(&self, rank: Rank) -> bool {
+        lock(&self.state).waiting.first().is_some_and(|first| *first < rank)
+    }
+
+    /// Gives up the turn of a query and waits for its next.
+    fn give_way(&self, rank: Rank, is_left: &AtomicBool) -> Result<(), NoTurn> {
+        let mut state = lock(&self.state);
+        state.running -= 1;
+        self.freed.notify_all();
+        self.wait(state, rank, is_left)
+    }
+
+    fn wait(&self, mut state: MutexGuard<'_, LaneState>, rank: Rank, is_left: &AtomicBool) -> Result<(), NoTurn> {
+        state.waiting.insert(rank);
+        while (state.running >= self.running || state.waiting.first() != Some(&rank))
+            && !is_left.load(Ordering::Relaxed)
+        {
             state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.waiting -= 1;
+        state.waiting.remove(&rank);
+        // There may be a turn for the next, too.
+        self.freed.notify_all();
         if is_left.load(Ordering::Relaxed) {
-            // The notice that woke this one may have been meant for the next.
-            self.freed.notify_all();
-            return Entry::Left;
+            return Err(NoTurn::Left);
         }
         state.running += 1;
-        Entry::Entered
+        Ok(())
     }
 
     fn leave(&self) {
@@ -252,7 +349,8 @@ mod tests {
 
     fn gate(running: usize, waiting: usize) -> Arc<Gate> {
         let wide_after = Duration::from_secs(3600);
-        Arc::new(Gate::new(Bounds { running, waiting, wide_running: 1, wide_waiting: 1, wide_after }))
+        let old_after = wide_after;
+        Arc::new(Gate::new(Bounds { running, waiting, wide_running: 1, wide_waiting: 1, wide_after, old_after }))
     }
 
     #[tokio::test]
@@ -315,6 +413,43 @@ mod tests {
         assert_eq!(gate.run(|| 4).await, Ok(4));
     }
 
+    /// Every query is wide at once.
+    fn wide_gate(old_after: Duration) -> Arc<Gate> {
+        let wide_after = Duration::ZERO;
+        Arc::new(Gate::new(Bounds { running: 1, waiting: 9, wide_running: 1, wide_waiting: 1, wide_after, old_after }))
+    }
+
+    #[tokio::test]
+    async fn one_that_has_run_long_gives_way_to_a_newer_one_and_goes_on_then() {
+        let gate = wide_gate(Duration::from_millis(1));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let long = tokio::spawn({
+            let (gate, is_over) = (Arc::clone(&gate), Arc::clone(&is_over));
+            async move {
+                // Ends only when the other did, which has a turn only when this one gives way.
+                let query = move |stop: Stop| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        stop.go_on().ok()?;
+                    }
+                    Some(1)
+                };
+                gate.run_until(Duration::from_secs(3600), query).await
+            }
+        });
+        while lock(&gate.wide.state).running == 0 {
+            tokio::task::yield_now().await;
+        }
+        let newer = move |stop: Stop| {
+            stop.go_on().ok()?;
+            is_over.store(true, Ordering::Relaxed);
+            Some(2)
+        };
+        assert_eq!(gate.run_until(Duration::from_secs(3600), newer).await, Ok(Some(2)));
+        assert_eq!(long.await.unwrap(), Ok(Some(1)));
+        let state = lock(&gate.wide.state);
+        assert_eq!((state.running, state.waiting.len(), state.came), (0, 0, 2));
+    }
+
     /// A query that goes over into the wide lane, says so, and ends when it is told to.
     fn wide_query(gate: &Arc<Gate>, name: u32, entered: &mpsc::Sender<u32>) -> (mpsc::Sender<()>, Answer) {
         let (gate, entered) = (Arc::clone(gate), entered.clone());
@@ -337,14 +472,13 @@ mod tests {
 
     #[tokio::test]
     async fn wide_queries_wait_for_each_other_and_short_ones_do_not() {
-        let bounds = Bounds { running: 1, waiting: 9, wide_running: 1, wide_waiting: 1, wide_after: Duration::ZERO };
-        let gate = Arc::new(Gate::new(bounds));
+        let gate = wide_gate(Duration::from_secs(3600));
         let (entered, enters) = mpsc::channel();
         let enters = Arc::new(Mutex::new(enters));
         let (end_first, first) = wide_query(&gate, 1, &entered);
         assert_eq!(next(&enters).await, 1);
         let (end_second, second) = wide_query(&gate, 2, &entered);
-        while lock(&gate.wide.state).waiting == 0 {
+        while lock(&gate.wide.state).waiting.is_empty() {
             tokio::task::yield_now().await;
         }
         // The only turn of the short lane is free, though two queries are at work.
@@ -358,11 +492,11 @@ mod tests {
         assert_eq!(next(&enters).await, 2);
         // One whose caller leaves while it waits goes, too.
         let (_end, fourth) = wide_query(&gate, 4, &entered);
-        while lock(&gate.wide.state).waiting == 0 {
+        while lock(&gate.wide.state).waiting.is_empty() {
             tokio::task::yield_now().await;
         }
         fourth.abort();
-        while lock(&gate.wide.state).waiting > 0 {
+        while !lock(&gate.wide.state).waiting.is_empty() {
             tokio::task::yield_now().await;
         }
         end_second.send(()).unwrap();

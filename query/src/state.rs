@@ -19,9 +19,10 @@ pub struct QueryOptions {
     pub max_running: usize,
     /// Queries that wait for their turn; one more is answered with 429. Default: 512.
     pub max_waiting: usize,
-    /// How long a query may run as one of `max_running`; then it goes on as one of `max_wide`. Default: 5 ms.
+    /// How long a query may use a processor as one of `max_running`, and ten times as long last; then it goes on as one of
+    /// `max_wide`. Default: 5 ms.
     pub wide_after: Duration,
-    /// Queries that take longer and run at a time. Default: one for each core but one, at least 1.
+    /// Queries that take longer and run at a time; those that have run so for less than ten times `wide_after` go first. Default: one for each core but one, at least 1.
     pub max_wide: usize,
     /// Queries that wait to become one of these; one more is answered with 429. Default: 64.
     pub max_wide_waiting: usize,
@@ -121,6 +122,7 @@ impl QueryState {
                 wide_running: options.max_wide,
                 wide_waiting: options.max_wide_waiting,
                 wide_after: options.wide_after,
+                old_after: options.wide_after * 10,
             }),
             held: Held::new(options.max_held_bytes),
             max_page_bytes: options.max_page_bytes,
