@@ -66,16 +66,22 @@ impl Snapshot {
     /// The matching runs by agent or version, in the order of the names.
     ///
     /// Takes about 50 ns a matching run; where `filter` asks for names and times only, it takes as long as there are agents,
-    /// versions, environments and days.
+    /// versions, environments and days. Where it asks for agents and times only, the sums are those of agents and days, and
+    /// of versions and environments only the runs are counted.
     ///
     /// # Errors
     /// `TooMany` when there are more than 20,000 of them.
     pub fn groups(&self, filter: &Filter, by: GroupBy) -> Result<BTreeMap<String, RunGroup>, IndexError> {
-        let mut groups = Groups { by, names: Numbered::default(), groups: Vec::new(), hasher: Default::default() };
-        self.roll(filter, &mut groups)?;
+        let apart = by == GroupBy::Agent && self.rolls_agents(filter);
+        let groups = self.sum_up(filter, by, if apart { Part::Sums } else { Part::Whole })?;
+        let mut counted = if apart { Some(self.sum_up(filter, by, Part::Versions)?) } else { None };
         let named = groups.names.into_texts().into_iter().zip(groups.groups);
         let named = named.filter(|(_, sums)| sums.group.runs() > 0).map(|(name, sums)| {
-            let Sums { mut group, seen, versions, models } = sums;
+            let Sums { mut group, seen, mut versions, models } = sums;
+            if let Some(counted) = &mut counted {
+                let number = counted.group(&name)?;
+                versions = std::mem::take(&mut counted.groups[number].versions);
+            }
             let models = models.into_iter().filter(|(_, used)| used.runs > 0);
             group.models = models.map(|(model, used)| (model.to_string(), used)).collect();
             group.versions = versions.values().filter(|runs| **runs > 0).count() as u64;
@@ -89,10 +95,28 @@ impl Snapshot {
         });
         named.collect()
     }
+
+    fn sum_up(&self, filter: &Filter, by: GroupBy, part: Part) -> Result<Groups, IndexError> {
+        let mut groups =
+            Groups { by, part, names: Numbered::default(), groups: Vec::new(), hasher: Default::default() };
+        self.roll(filter, &mut groups)?;
+        Ok(groups)
+    }
+}
+
+/// What is taken of cells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    /// All but the versions of agents.
+    Sums,
+    /// The versions of agents and nothing else.
+    Versions,
 }
 
 struct Groups {
     by: GroupBy,
+    part: Part,
     names: Numbered,
     /// By the numbers of the names.
     groups: Vec<Sums>,
@@ -139,7 +163,7 @@ impl Groups {
 
 impl Rolling for Groups {
     fn dimensions(&self) -> Dimensions {
-        Dimensions { agent: self.by == GroupBy::Agent, version: true, environment: false }
+        Dimensions { agent: self.by == GroupBy::Agent, version: self.part != Part::Sums, environment: false }
     }
 
     fn grain(&self) -> Option<Grain> {
@@ -152,7 +176,13 @@ impl Rolling for Groups {
             GroupBy::Agent => rolled.agent,
             GroupBy::Version => rolled.version,
         })?;
-        let version = self.hasher.hash_one(rolled.version);
+        if self.by == GroupBy::Agent && self.part != Part::Sums {
+            let version = self.hasher.hash_one(rolled.version);
+            rolled.put(self.groups[number].versions.entry(version).or_default(), cell.runs());
+        }
+        if self.part == Part::Versions {
+            return Ok(());
+        }
         let sums = &mut self.groups[number];
         for (model, used) in cell.usage.iter() {
             let sum = sums.model(rolled.texts.text(model));
@@ -161,16 +191,13 @@ impl Rolling for Groups {
                 false => sum.put(used, u64::wrapping_add, u128::wrapping_add),
             }
         }
-        let Sums { group, seen, versions, .. } = sums;
+        let Sums { group, seen, .. } = sums;
         rolled.put_all(&mut group.by_status, &cell.by_status);
         rolled.put(&mut group.steps, cell.steps_by_type.iter().sum());
         rolled.put(&mut group.runs_with_retries, cell.runs_with_retries);
         rolled.put_large(&mut group.retry_waste_ms, cell.retry_waste_ms);
         cell.durations.add_durations_to(&mut group.durations, rolled.hidden);
         seen.see_cell(rolled);
-        if self.by == GroupBy::Agent {
-            rolled.put(versions.entry(version).or_default(), cell.runs());
-        }
         Ok(())
     }
 }

@@ -130,6 +130,12 @@ impl Snapshot {
         Ok(runs)
     }
 
+    /// Whether there are cells of agents that answer `filter`, whatever their versions and environments.
+    pub(crate) fn rolls_agents(&self, filter: &Filter) -> bool {
+        let agents = Dimensions { agent: true, ..Dimensions::default() };
+        self.rolled(&filter.ended(), agents, Grain::Any).is_some_and(|rolled| rolled.level == Level::Agents)
+    }
+
     /// How many runs match, where cells tell; exactly, unless more than `limit` lie beside whole cells.
     /// `hot` are hot.
     pub(crate) fn rolled_count(&self, filter: &Filter, hot: u64, limit: u64) -> Result<Option<Count>, IndexError> {
