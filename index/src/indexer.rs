@@ -26,7 +26,7 @@ use crate::{DiskDirectory, Filter, IndexError};
 const OPERATIONS: usize = 128;
 
 /// Cells of new runs that go into the rollup together: runs of all times have a cell each.
-const CELLS: usize = 4096;
+const CELLS_A_PIECE: usize = 4096;
 
 /// How long after the last commit to look whether merges have replaced segments, so that the files they replaced are
 /// let go. After the last of them the thread sleeps.
@@ -386,7 +386,7 @@ fn roll_up(
     for entry in frozen.chunks.iter().flat_map(|chunk| chunk.visible(frozen.visible)) {
         if entry.run.position() >= expiring {
             come.add(&entry.run)?;
-            if come.cells.by_key.len() >= CELLS {
+            if come.cells.by_key.len() >= CELLS_A_PIECE {
                 change.add(&std::mem::take(&mut come));
             }
         }

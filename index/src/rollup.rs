@@ -358,7 +358,8 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// Takes away runs that the table has.
+    /// Takes away runs that the table has, in cells that stand for no more time than its own do; before anything is added, which
+    /// may make them stand for more.
     pub(crate) fn remove(&mut self, gone: &CellSums) {
         self.apply(gone, |rollup, key, cell| rollup.change(key, Some(cell), None));
     }
@@ -379,7 +380,10 @@ impl Change {
         let Some(rollup) = &mut self.rollup else { return };
         let numbers = rollup.numbers(&sums.texts);
         let number = |text: u32| numbers[text as usize];
-        for (key, cell) in &sums.cells.by_key {
+        // In the order of time most cells are put at the end of their series.
+        let mut cells: Vec<_> = sums.cells.by_key.iter().collect();
+        cells.sort_unstable_by_key(|(key, _)| (key.hour, **key));
+        for (key, cell) in cells {
             let Some(rollup) = &mut self.rollup else { return };
             let key = rollup.width.key(CellKey {
                 agent: number(key.agent),
@@ -456,6 +460,16 @@ mod tests {
         assert!(days.agrees_with(&hours) && !hours.agrees_with(&days));
         assert!(!days.agrees_with(&Rollup::of(sums(0..59), 60).unwrap()));
         assert!(Rollup::of(sums(0..60), 2).is_none());
+
+        // However many pieces the new runs come in.
+        let mut pieces = hours.begin_change();
+        pieces.remove(&sums(0..20));
+        for hour in (60..80).rev() {
+            pieces.add(&sums(hour..hour + 1));
+        }
+        let (pieces, keys) = pieces.finish().unwrap();
+        assert_eq!((pieces.width, keys.len()), (Width::Hour, 40));
+        assert!(pieces.agrees_with(&Rollup::of(sums(20..80), 1000).unwrap()));
 
         // One hour more than there may be: from then on, all of them are days.
         let changed = |table: &Rollup, gone: &CellSums, come: &CellSums| {

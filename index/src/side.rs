@@ -21,9 +21,6 @@ const MAX_SETS: usize = 10_000;
 const MAX_SET: usize = 16;
 const MAX_VALUES: usize = 100_000;
 
-/// The metadata key that names the model.
-const MODEL: &str = "model";
-
 /// What the runs of one side have in common.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Side {
@@ -167,7 +164,7 @@ impl Snapshot {
     /// # Errors
     /// `TooMany` when they have more than 10,000 different codes of failures.
     pub fn side(&self, filter: &Filter) -> Result<Side, IndexError> {
-        let mut gathering = Gathering::new(self.is_indexed(MODEL));
+        let mut gathering = Gathering::new(self.is_indexed(Fact::MODEL));
         let runs = self.gather(filter, &mut gathering)?;
         Ok(gathering.finish(runs))
     }
@@ -424,8 +421,11 @@ impl Aggregate for Gathering {
         let decisions: Vec<_> = run.decisions.iter().map(|made| self.choice(made.reason, &made.selected)).collect();
         self.add_decisions(&decisions);
         if self.has_models {
-            let mut models: Vec<_> =
-                run.facts().filter(|(key, _)| *key == MODEL).map(|(_, model)| self.models.number(&model)).collect();
+            let mut models: Vec<_> = run
+                .facts()
+                .filter(|(key, _)| *key == Fact::MODEL)
+                .map(|(_, model)| self.models.number(&model))
+                .collect();
             self.models.add(&mut models);
         }
         Ok(())
@@ -549,7 +549,7 @@ fn signal_of(text: &str) -> Option<(SignalCode, bool)> {
 /// The models that the facts of a segment name, by the number of the fact.
 fn models(columns: &Columns, models: &mut SetCounts) -> Result<HashMap<u64, u32>, IndexError> {
     let column = columns.text(Text::Fact)?;
-    let stream = column.dictionary().prefix_range(Fact::text(MODEL, "")).into_stream();
+    let stream = column.dictionary().prefix_range(Fact::text(Fact::MODEL, "")).into_stream();
     let mut terms = stream.map_err(|error| unreadable(error.into()))?;
     let mut found = HashMap::new();
     while terms.advance() {

@@ -212,7 +212,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RunSummary, IndexError> {
     let steps = stored.steps.iter().zip(&stored.latencies_ms).map(load_step).collect::<Option<Vec<_>>>();
     let steps = steps.ok_or_else(|| damaged("unknown step type"))?;
     let models =
-        stored.usage.iter().filter(|_| stored.models_are_facts).map(|used| Fact::text(MODEL, used.model).into());
+        stored.usage.iter().filter(|_| stored.models_are_facts).map(|used| Fact::text(Fact::MODEL, used.model).into());
     let mut step_facts: Vec<Arc<str>> = stored.step_facts.iter().map(|&fact| fact.into()).chain(models).collect();
     if stored.models_are_facts {
         step_facts.sort_unstable();
@@ -268,12 +268,9 @@ fn expected_idle(duration_ms: Option<u64>, latency_ms: u64) -> u64 {
     duration_ms.unwrap_or(0).saturating_sub(latency_ms)
 }
 
-/// The key of the fact that a step asked a model.
-const MODEL: &str = "model";
-
 /// Whether a fact is that a step asked this model.
 fn is_model(fact: &str, model: &str) -> bool {
-    Fact::parts(fact) == Some((MODEL, model))
+    Fact::parts(fact) == Some((Fact::MODEL, model))
 }
 
 fn store_text(text: &str) -> StoredText<'_> {

@@ -148,7 +148,9 @@ pub struct Fact;
 
 impl Fact {
     /// The keys of step metadata that are facts of the run, too.
-    pub const OF_STEPS: [&str; 3] = ["http_status", "model", "provider"];
+    pub const OF_STEPS: [&str; 3] = ["http_status", Self::MODEL, "provider"];
+    /// The key that names the model.
+    pub(crate) const MODEL: &str = "model";
     /// How many different ones a run keeps of its steps.
     pub(crate) const MAX_OF_STEPS: usize = 32;
     /// Between key and value: no key holds it.
