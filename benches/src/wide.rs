@@ -28,6 +28,15 @@ const WIDE: &[&str] = &[
 ];
 const SHORT: &[&str] =
     &["/v1/runs?view=summary&page_size=50", "/v1/stats", "/v1/agents", "/v1/runs?view=summary&status=failure"];
+/// The short question that took longest.
+#[derive(Default)]
+struct Slowest {
+    path: &'static str,
+    took: Duration,
+    /// When it was asked, since the first.
+    after: Duration,
+}
+
 /// Between two requests of a client that is measured: it must not be what loads the machine.
 const PAUSE: Duration = Duration::from_millis(4);
 
@@ -77,11 +86,18 @@ pub(crate) async fn run(question: Question<'_>) -> anyhow::Result<()> {
         let acks =
             tokio::spawn(acknowledgements(server.ingest, Arc::clone(&workload), Arc::clone(&sequence), duration));
         let short = tokio::spawn(short_questions(query, duration));
-        let measured = [("acknowledgement of a run", acks.await??), ("short question", short.await??)];
+        let (short, slowest) = short.await??;
+        let measured = [("acknowledgement of a run", acks.await??), ("short question", short)];
         stop.store(true, Ordering::Relaxed);
         for task in asking {
             task.await??;
         }
+        let Slowest { path, took, after } = slowest;
+        println!(
+            "slowest beside {clients}: {path}, {:.0} ms, {:.1} s after the first",
+            took.as_secs_f64() * 1000.0,
+            after.as_secs_f64()
+        );
         let answers = answered.load(Ordering::Relaxed) as f64 / seconds as f64;
         for (name, histogram) in measured {
             let ms = |micros: u64| format!("{:.2}", micros as f64 / 1000.0);
@@ -142,18 +158,23 @@ async fn acknowledgements(
     Ok(histogram)
 }
 
-async fn short_questions(address: SocketAddr, duration: Duration) -> anyhow::Result<Histogram<u64>> {
+/// Asks the short questions in turn: how long they took, and which took longest, when.
+async fn short_questions(address: SocketAddr, duration: Duration) -> anyhow::Result<(Histogram<u64>, Slowest)> {
     let (mut client, mut histogram) = (Client::connect(address).await?, micros());
-    let began = Instant::now();
+    let (began, mut slowest) = (Instant::now(), Slowest::default());
     for path in SHORT.iter().cycle() {
         if began.elapsed() >= duration {
             break;
         }
         let asked = Instant::now();
         let (status, _) = client.get(path).await?;
-        histogram.saturating_record(asked.elapsed().as_micros() as u64);
+        let took = asked.elapsed();
+        histogram.saturating_record(took.as_micros() as u64);
         ensure!(status == 200, "{path} answered {status}");
+        if took > slowest.took {
+            slowest = Slowest { path, took, after: asked - began };
+        }
         tokio::time::sleep(PAUSE).await;
     }
-    Ok(histogram)
+    Ok((histogram, slowest))
 }
