@@ -230,10 +230,8 @@ impl Indexer {
                     &self.projection.options,
                     &self.projection.merges,
                 )?;
-                if retries {
-                    // A full disk gets back what the failed commit left.
-                    writer.garbage_collect_files().wait().map_err(|error| self.store.error(&error))?;
-                }
+                // Of a commit that failed, or that a crash kept from its end, there can be files by the names that this one takes.
+                writer.garbage_collect_files().wait().map_err(|error| self.store.error(&error))?;
                 none.insert(writer)
             }
         };
