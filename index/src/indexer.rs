@@ -110,8 +110,14 @@ impl Indexer {
     pub(crate) fn merge(&mut self) -> Result<(), IndexError> {
         let Some(writer) = self.writer.as_mut() else { return Ok(()) };
         let segments = self.index.searchable_segment_ids().map_err(|error| self.store.error(&error))?;
-        if segments.len() > 1 {
-            writer.merge(&segments).wait().map_err(|error| self.store.error(&error))?;
+        if segments.len() > 1
+            && let Err(error) = writer.merge(&segments).wait()
+        {
+            // It may hold other segments than are on disk now: the next one goes on from those.
+            if let Some(writer) = self.writer.take() {
+                let _ = writer.wait_merging_threads();
+            }
+            return Err(self.store.error(&error));
         }
         self.refresh()
     }
